@@ -1,0 +1,27 @@
+"""The project's pipelines: generate → ETL on both engines → analyse → report."""
+
+from kedro.pipeline import Pipeline
+
+from dask_etl.pipelines import (
+    analytics,
+    data_generation,
+    etl_dask,
+    etl_pandas,
+    reporting,
+)
+
+
+def register_pipelines() -> dict[str, Pipeline]:
+    """Name every pipeline that ``kedro run --pipeline`` accepts.
+
+    Returns:
+        Pipelines by name; ``__default__`` is the whole story in one run.
+    """
+    pipelines = {
+        "data_generation": data_generation.create_pipeline(),
+        "etl_dask": etl_dask.create_pipeline(),
+        "etl_pandas": etl_pandas.create_pipeline(),
+        "analytics": analytics.create_pipeline(),
+        "reporting": reporting.create_pipeline(),
+    }
+    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}

@@ -1,0 +1,1 @@
+"""One package per pipeline: ``pipeline.py`` is the table of contents of its nodes."""
