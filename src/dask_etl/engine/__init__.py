@@ -1,0 +1,1 @@
+"""How Dask runs the ETL: partitions through kernels, summaries through scratch files."""

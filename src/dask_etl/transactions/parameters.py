@@ -8,8 +8,15 @@ the run with its name and the reason.
 from datetime import date, datetime, timezone
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic import field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from dask_etl.transactions.schema import PRICE_CATEGORIES, RULES
 
@@ -153,3 +160,7 @@ class Clock(_Strict):
     """``as_of``: the moment the data is judged at; null is when the run starts."""
 
     as_of: AsOf | None = None
+
+    def resolve(self) -> datetime:
+        """Return ``as_of``, or the present moment where it is null."""
+        return self.as_of or datetime.now(timezone.utc)

@@ -5,6 +5,8 @@ currency units (float64) only in the tables people read. Ids keep the type of
 the raw data: int64 or string.
 """
 
+from collections.abc import Mapping
+
 import pyarrow as pa
 
 LABEL = pa.dictionary(pa.int32(), pa.string())
@@ -41,12 +43,14 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 def raw(
     transaction_id: pa.DataType = pa.int64(),  # noqa: B008
     customer_id: pa.DataType = pa.int64(),  # noqa: B008
+    quantity: pa.DataType = pa.int64(),  # noqa: B008
 ) -> pa.Schema:
     """Columns of ``raw_transactions``, one row per sale line; all may be null on arrival.
 
     Args:
         transaction_id: type of the business key, ``int64`` or ``string``.
         customer_id: type of the customer key, ``int64`` or ``string``.
+        quantity: ``int64``, or ``float64`` where the source holds NaN or ±inf.
     """
     return pa.schema(
         {
@@ -55,7 +59,7 @@ def raw(
             "product_category": pa.string(),
             "region": pa.string(),
             "amount": pa.float64(),
-            "quantity": pa.int64(),
+            "quantity": quantity,
             "discount": pa.float64(),
             "timestamp": TIMESTAMP,
             "rating": pa.float64(),
@@ -64,11 +68,24 @@ def raw(
     )
 
 
+def with_encoded_labels(raw_schema: pa.Schema) -> pa.Schema:
+    """Return the schema with its label columns dictionary-encoded."""
+    return pa.schema(
+        [
+            field.with_type(LABEL) if field.name in LABEL_COLUMNS else field
+            for field in raw_schema
+        ]
+    )
+
+
 def clean(raw_schema: pa.Schema) -> pa.Schema:
     """Columns of ``clean_transactions``: the raw ones, filled in, and the features."""
+    types = {"quantity": pa.int64(), **dict.fromkeys(LABEL_COLUMNS, LABEL)}
     fields = [
-        field.with_nullable(field.name == "rating").with_type(
-            LABEL if field.name in LABEL_COLUMNS else field.type
+        pa.field(
+            field.name,
+            types.get(field.name, field.type),
+            nullable=field.name == "rating",
         )
         for field in raw_schema
     ]
@@ -289,3 +306,61 @@ GENERATION_TRUTH = pa.schema(
     [_required("defect", pa.string()), _required("rows", pa.int64())]
 )
 """What the generator injected: one row per rule that it breaks on purpose."""
+
+
+def table(name: str, columns: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
+    """Return the schema of a catalog table, whichever engine it belongs to.
+
+    Args:
+        name: the table's name without its engine, e.g. ``clean_transactions``.
+        columns: types found in the data, of which those of the ids (and of the raw
+            quantity) are taken over; int64 where not given.
+
+    Raises:
+        KeyError: no table has that name.
+    """
+    columns = columns or {}
+    customer_id = columns.get("customer_id", pa.int64())
+    raw_schema = raw(
+        columns.get("transaction_id", pa.int64()),
+        customer_id,
+        columns.get("quantity", pa.int64()),
+    )
+    match name:
+        case "raw_transactions":
+            return raw_schema
+        case "clean_transactions":
+            return clean(raw_schema)
+        case "rejected_transactions":
+            return rejected(raw_schema)
+        case "customers":
+            return customers(customer_id)
+        case "customer_segments":
+            return customer_segments(customer_id)
+        case _:
+            return FIXED[name]
+
+
+FIXED = {
+    "row_ledger": ROW_LEDGER,
+    "sales_cube": SALES_CUBE,
+    "region_performance": REGION_PERFORMANCE,
+    "category_performance": CATEGORY_PERFORMANCE,
+    "monthly_sales": MONTHLY_SALES,
+    "daily_sales": DAILY_SALES,
+    "weekday_pattern": WEEKDAY_PATTERN,
+    "segment_summary": SEGMENT_SUMMARY,
+    "cohort_retention": COHORT_RETENTION,
+    "customer_summary": CUSTOMER_SUMMARY,
+    "generation_truth": GENERATION_TRUTH,
+}
+"""Tables whose types do not depend on those of the ids."""
+
+TABLE_NAMES = (
+    "raw_transactions",
+    "clean_transactions",
+    "rejected_transactions",
+    "customers",
+    "customer_segments",
+    *FIXED,
+)

@@ -1,0 +1,231 @@
+"""Reading and writing single Parquet files: partitions in, parts out.
+
+A *partition* is what one task reads: one or more segments, each a file or some of
+its row groups, so that small files come together and large ones are taken apart.
+"""
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+
+from dask_etl.datasets.versions import PartFile, StorageError, put
+from dask_etl.transactions.conform import conform
+
+LOW_CARDINALITY = {"quantity", "discount", "rating"}
+"""Numeric columns of few distinct values, worth a dictionary."""
+
+PRUNED = {"transaction_id", "customer_id", "timestamp", "day"}
+"""Columns that readers filter on, worth minimum and maximum per row group."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Rows of one source file: all of them, or those of some row groups.
+
+    Attributes:
+        path: where the file is.
+        name: its name in the table, as ledgers and rejected rows show it.
+        first_row: number of the segment's first row within the file.
+        rows: how many rows.
+        bytes: size of the file.
+        row_groups: which ones; None for all.
+        checksum: XXH3 of the file; None where nobody recorded it.
+        modified: when the file was changed, where there is no checksum.
+    """
+
+    path: str
+    name: str
+    first_row: int
+    rows: int
+    bytes: int
+    row_groups: tuple[int, ...] | None = None
+    checksum: str | None = None
+    modified: str | None = None
+
+
+Partition = tuple[Segment, ...]
+
+
+@dataclass(frozen=True)
+class PartReader:
+    """Reads partitions of one table as Arrow, checked and in the table's schema.
+
+    Attributes:
+        filesystem: where the files are.
+        schema: what every partition is brought to; its dictionary columns are read
+            as dictionaries whatever the file says.
+        is_raw: the files come from others: cast them to ``schema``.
+        columns: the columns to read; None for all.
+        threads: decode the columns of a file in parallel (not inside Dask tasks,
+            which are parallel already).
+    """
+
+    filesystem: fsspec.AbstractFileSystem
+    schema: pa.Schema
+    is_raw: bool = False
+    columns: tuple[str, ...] | None = None
+    threads: bool = False
+
+    def read(self, partition: Partition) -> pa.Table:
+        """Read a partition, one chunk per column.
+
+        Raises:
+            StorageError: a file is missing, truncated, altered or not Parquet.
+        """
+        tables = [self._read_segment(segment) for segment in partition]
+        if not tables:
+            return self._target().empty_table()
+        # Dictionaries of several files are unified, so that the chunks can be joined.
+        table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
+        return table.unify_dictionaries().combine_chunks()
+
+    def _target(self) -> pa.Schema:
+        if self.columns is None:
+            return self.schema
+        return pa.schema([self.schema.field(name) for name in self.columns])
+
+    def _read_segment(self, segment: Segment) -> pa.Table:
+        target = self._target()
+        labels = [field.name for field in target if pa.types.is_dictionary(field.type)]
+        try:
+            with _open(self.filesystem, segment) as source:
+                file = pq.ParquetFile(source, read_dictionary=labels)
+                table = file.read_row_groups(
+                    segment.row_groups or range(file.num_row_groups),
+                    columns=target.names,
+                    use_threads=self.threads,
+                )
+        except (pa.ArrowException, OSError) as error:
+            raise StorageError(
+                f"{segment.path}: not a readable Parquet file ({error})"
+            ) from error
+        if len(table) != segment.rows:
+            raise StorageError(
+                f"{segment.path}: {len(table):,} rows where {segment.rows:,} are expected"
+            )
+        return conform(table, target, segment.name) if self.is_raw else table
+
+
+def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
+    """Open a file: ours checked and in memory, others' to be read where needed."""
+    if segment.checksum:
+        return pa.BufferReader(read_checked(filesystem, segment))
+    return filesystem.open(segment.path, "rb")
+
+
+def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
+    """Read a file and compare its size and checksum with what was recorded.
+
+    Raises:
+        StorageError: it is missing, truncated or altered.
+    """
+    try:
+        content = filesystem.cat_file(segment.path)
+    except OSError as error:
+        raise StorageError(f"{segment.path}: cannot be read ({error})") from error
+    if len(content) != segment.bytes:
+        raise StorageError(
+            f"{segment.path}: {len(content):,} bytes where {segment.bytes:,} were "
+            "written: the file is truncated or was replaced"
+        )
+    if checksum(content) != segment.checksum:
+        raise StorageError(f"{segment.path}: checksum mismatch: the file was altered")
+    return content
+
+
+def checksum(content: bytes | pa.Buffer) -> str:
+    """Return the XXH3 (64 bit) of some bytes, hexadecimal."""
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
+    """Read a Parquet file's footer.
+
+    Raises:
+        StorageError: the file is not Parquet or cannot be read.
+    """
+    try:
+        with filesystem.open(path, "rb") as file:
+            return pq.read_metadata(file)
+    except (pa.ArrowException, OSError) as error:
+        raise StorageError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
+    """Group consecutive segments into partitions of about ``rows`` rows.
+
+    A segment is never taken apart here, so a partition holds between one segment
+    and as many as fit into ``rows``.
+    """
+    grouped: list[Partition] = []
+    group: list[Segment] = []
+    for segment in segments:
+        if group and sum(s.rows for s in group) + segment.rows > rows:
+            grouped.append(tuple(group))
+            group = []
+        group.append(segment)
+    if group:
+        grouped.append(tuple(group))
+    return grouped
+
+
+@dataclass(frozen=True)
+class PartWriter:
+    """Writes the parts of one version of a table; safe to call again for a part.
+
+    Attributes:
+        filesystem: where the table lives.
+        folder: the folder of the version.
+    """
+
+    filesystem: fsspec.AbstractFileSystem
+    folder: str
+
+    def write(self, table: pa.Table, number: int) -> PartFile:
+        """Write part ``number``; readers never see half of it."""
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, **encoding(table.schema))
+        content = sink.getvalue()
+        name = f"part-{number:05d}.parquet"
+        put(self.filesystem, posixpath.join(self.folder, name), content)
+        return PartFile(name, len(table), content.size, checksum(content))
+
+
+def encoding(written: pa.Schema) -> dict:
+    """Choose Parquet encodings by column, as keywords of ``pyarrow.parquet.write_table``.
+
+    Dictionaries only where values repeat; BYTE_STREAM_SPLIT for the other 8-byte
+    columns; statistics only where readers prune. The measurements behind it are in
+    ``docs/performance.md``.
+    """
+    dictionaries, split = [], {}
+    for field in written:
+        kind = field.type
+        if pa.types.is_list(kind):
+            dictionaries.append(f"{field.name}.list.element")
+        elif pa.types.is_string(kind) or pa.types.is_boolean(kind):
+            # Text that is not an id is a label; ids hardly repeat within a part.
+            if pa.types.is_string(kind) and not field.name.endswith("_id"):
+                dictionaries.append(field.name)
+        elif (
+            field.name in LOW_CARDINALITY
+            or pa.types.is_dictionary(kind)
+            or pa.types.is_date(kind)
+            or (pa.types.is_integer(kind) and kind.bit_width <= 16)
+        ):
+            dictionaries.append(field.name)
+        else:
+            split[field.name] = "BYTE_STREAM_SPLIT"
+    return {
+        "compression": "snappy",
+        "use_dictionary": dictionaries or False,
+        "column_encoding": split or None,
+        "write_statistics": [name for name in written.names if name in PRUNED] or False,
+        "row_group_size": 1 << 20,
+        "write_page_index": False,
+    }

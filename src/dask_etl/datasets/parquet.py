@@ -1,0 +1,339 @@
+"""Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
+
+import posixpath
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+from kedro.io.core import (
+    AbstractDataset,
+    DatasetError,
+    Version,
+    get_protocol_and_path,
+)
+
+from dask_etl.datasets.files import (
+    Partition,
+    PartReader,
+    Segment,
+    footer,
+    partitions,
+)
+from dask_etl.datasets.versions import StorageError, VersionStore
+from dask_etl.transactions import schema as schemas
+from dask_etl.transactions.conform import unify
+
+
+@dataclass(frozen=True)
+class Source:
+    """The files that one load reads, and how."""
+
+    reader: PartReader
+    segments: tuple[Segment, ...]
+
+
+class VersionedParquetDataset(AbstractDataset):
+    """A table of Parquet parts, written as atomic versions.
+
+    A folder without versions is read as a plain folder of Parquet files that others
+    wrote. Written tables have the Arrow schema of their name in
+    :mod:`dask_etl.transactions.schema`.
+
+    Catalog entry::
+
+        dask.sales_cube:
+          type: dask_etl.datasets.PandasParquetDataset
+          filepath: data/03_primary/dask/sales_cube
+          schema: sales_cube
+          keep_versions: 2
+
+    Args:
+        filepath: folder of the table, on any fsspec file system.
+        schema: name of the table in the schema module; None to take the types of
+            the data as they are.
+        rows_per_partition: rows that one task reads, and that one part of an eager
+            save holds.
+        keep_versions: how many versions stay readable.
+        load_args: keywords for the load (see the subclasses).
+        credentials: of the file system.
+        fs_args: other arguments of the file system.
+        version: the version to load and to save, given by Kedro.
+        metadata: for others, e.g. Kedro-Viz.
+    """
+
+    # Kedro hands the run's version (and --load-versions) to classes that say so.
+    versioned = True
+    # One instance is used by one run, in one process.
+    _SINGLE_PROCESS = True
+
+    def __init__(
+        self,
+        *,
+        filepath: str,
+        schema: str | None = None,
+        rows_per_partition: int = 1_000_000,
+        keep_versions: int = 2,
+        credentials: dict[str, Any] | None = None,
+        fs_args: dict[str, Any] | None = None,
+        version: Version | None = None,
+        metadata: dict[str, Any] | None = None,
+    ):
+        protocol, path = get_protocol_and_path(str(filepath))
+        self._protocol = protocol
+        self._filepath = PurePosixPath(path)
+        options = {**(fs_args or {}), **(credentials or {})}
+        if protocol == "file":
+            options.setdefault("auto_mkdir", True)
+        self._filesystem = fsspec.filesystem(protocol, **options)
+        self._schema = schema
+        self.rows_per_partition = rows_per_partition
+        self._version = version or Version(None, None)
+        self.metadata = metadata
+        self.store = VersionStore(self._filesystem, path, keep_versions)
+        self._published: Any = None
+
+    def _describe(self) -> dict[str, Any]:
+        return {
+            "filepath": str(self._filepath),
+            "protocol": self._protocol,
+            "schema": self._schema,
+            "version": self._version,
+        }
+
+    def _exists(self) -> bool:
+        try:
+            return self.store.current() is not None and bool(self.store.manifest())
+        except StorageError:
+            return False
+
+    @property
+    def save_version(self) -> str:
+        """The version that a save makes, the same for all tables of a run."""
+        from kedro.io.core import generate_timestamp
+
+        return self._version.save or generate_timestamp()
+
+    def written_schema(self, found: pa.Schema) -> pa.Schema:
+        """Return the schema of the table when its data has the columns found."""
+        if self._schema is None:
+            return found
+        types = {field.name: _id_type(field.type) for field in found}
+        if "quantity" in types and pa.types.is_floating(found.field("quantity").type):
+            types["quantity"] = pa.float64()
+        return schemas.table(self._schema, types)
+
+    def table_of(self, data: Any) -> pa.Table:
+        """Convert a pandas frame (or Arrow table) to the schema of the table.
+
+        Raises:
+            DatasetError: a column is missing or does not fit.
+        """
+        if isinstance(data, pa.Table):
+            return data.cast(self.written_schema(data.schema))
+        if not isinstance(data, pd.DataFrame):
+            raise DatasetError(
+                f"{self._filepath}: cannot write a {type(data).__name__}; expected a "
+                "pandas or Dask DataFrame, or an Arrow table"
+            )
+        if self._schema is None:
+            return pa.Table.from_pandas(data, preserve_index=False)
+        found = pa.Schema.from_pandas(
+            data[[name for name in data if name.endswith("_id") or name == "quantity"]],
+            preserve_index=False,
+        )
+        target = self.written_schema(found)
+        try:
+            table = pa.Table.from_pandas(data, target, preserve_index=False, nthreads=1)
+        except (pa.ArrowException, KeyError, ValueError) as error:
+            raise DatasetError(
+                f"{self._filepath}: the data does not fit table '{self._schema}': {error}"
+            ) from error
+        return table.replace_schema_metadata(None)
+
+    def count_rows(self) -> int:
+        """Return the number of rows of the current version."""
+        return self.store.manifest().rows
+
+    def expect(self, data: Any) -> None:
+        """Know that this data was published already: the save of it has no work left."""
+        self._published = data
+
+    def _save(self, data: Any) -> None:
+        from dask_etl.datasets.publish import publish
+
+        if self._published is not None and self._published is data:
+            self._published = None
+            return
+        publish({self: data})
+
+    # -- loading ---------------------------------------------------------------
+
+    def source(self) -> Source:
+        """Find the files of the version to load, or of a plain folder.
+
+        Raises:
+            StorageError: nothing to read, or a file is damaged.
+        """
+        is_raw = self._schema == "raw_transactions"
+        if self.store.current() is None:
+            segments, found = self._plain_files()
+        else:
+            manifest = self.store.manifest(self._version.load)
+            found = {"manifest": manifest.schema}
+            segments = [
+                Segment(
+                    self.store.path(manifest.version, part.name),
+                    part.name,
+                    0,
+                    part.rows,
+                    part.bytes,
+                    checksum=part.checksum,
+                )
+                for part in manifest.parts
+            ]
+        schema = unify(found) if is_raw else next(iter(found.values()))
+        return Source(PartReader(self._filesystem, schema, is_raw), tuple(segments))
+
+    def _plain_files(self) -> tuple[list[Segment], dict[str, pa.Schema]]:
+        root = str(self._filepath)
+        paths = sorted(
+            path
+            for path in self._filesystem.find(root)
+            if path.endswith((".parquet", ".parq", ".pq"))
+            and not any(
+                part.startswith(("_", ".")) or part == "versions"
+                for part in posixpath.relpath(path, root).split("/")
+            )
+        )
+        if not paths:
+            raise StorageError(
+                f"{root}: no table here, neither versions of this project's making nor "
+                "*.parquet files. Run the pipeline that writes it, or correct the path."
+            )
+        with ThreadPoolExecutor(8) as threads:
+            footers = list(threads.map(lambda p: footer(self._filesystem, p), paths))
+        segments: list[Segment] = []
+        for path, meta in zip(paths, footers, strict=True):
+            name = posixpath.relpath(path, root)
+            whole = Segment(
+                path,
+                name,
+                0,
+                meta.num_rows,
+                self._filesystem.size(path),
+                modified=str(self._filesystem.modified(path)),
+            )
+            segments += _taken_apart(whole, meta, self.rows_per_partition)
+        names = (posixpath.relpath(path, root) for path in paths)
+        found = {
+            name: meta.schema.to_arrow_schema()
+            for name, meta in zip(names, footers, strict=True)
+        }
+        return segments, found
+
+
+def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segment]:
+    """Take a large file apart at its row groups, into segments of about a partition."""
+    if file.rows <= 2 * rows_per_partition or meta.num_row_groups == 1:
+        yield file
+        return
+    first_row, rows, groups = 0, 0, []
+    for group in range(meta.num_row_groups):
+        rows += meta.row_group(group).num_rows
+        groups.append(group)
+        if rows >= rows_per_partition or group == meta.num_row_groups - 1:
+            yield replace(
+                file, first_row=first_row, rows=rows, row_groups=tuple(groups)
+            )
+            first_row, rows, groups = first_row + rows, 0, []
+
+
+def _id_type(found: pa.DataType) -> pa.DataType:
+    text = found in (pa.string(), pa.large_string(), pa.string_view())
+    return pa.string() if text else pa.int64()
+
+
+_MASKED = {
+    pa.int8(): pd.Int8Dtype(),
+    pa.int16(): pd.Int16Dtype(),
+    pa.int64(): pd.Int64Dtype(),
+    pa.bool_(): pd.BooleanDtype(),
+}
+
+
+def to_pandas(table: pa.Table, masked: Iterable[str]) -> pd.DataFrame:
+    """Convert to pandas: dates as datetime64, ``masked`` columns as nullable types."""
+    masked = [name for name in masked if table.schema.field(name).type in _MASKED]
+    order = table.column_names
+    nullable = {
+        name: _MASKED[table.schema.field(name).type].__from_arrow__(table[name])
+        for name in masked
+    }
+    frame = table.drop_columns(masked).to_pandas(
+        date_as_object=False, split_blocks=True, self_destruct=True, use_threads=False
+    )
+    if not nullable:
+        return frame
+    return frame.assign(**nullable)[order]
+
+
+class PandasParquetDataset(VersionedParquetDataset):
+    """A versioned Parquet table as a pandas DataFrame.
+
+    ``load()`` returns rows in the order of the parts with a RangeIndex; integer and
+    boolean columns are nullable types only where there are nulls.
+    ``frame.attrs["source_files"]`` lists (file name, rows) in that order. ``save()``
+    takes a pandas DataFrame, an Arrow table or a lazy table of the Dask engine.
+    """
+
+    def _load(self) -> pd.DataFrame:
+        source = self.source()
+        reader = PartReader(
+            self._filesystem, source.reader.schema, source.reader.is_raw, threads=True
+        )
+        table = reader.read(source.segments)
+        masked = [name for name in table.column_names if table[name].null_count]
+        frame = to_pandas(table, masked)
+        files: dict[str, int] = {}
+        for segment in source.segments:
+            files[segment.name] = files.get(segment.name, 0) + segment.rows
+        frame.attrs["source_files"] = list(files.items())
+        return frame
+
+
+@dataclass(frozen=True)
+class ReadPandas:
+    """Reads one partition for a Dask DataFrame; Dask may ask for fewer columns."""
+
+    reader: PartReader
+
+    def __call__(self, partition: Partition) -> pd.DataFrame:
+        """Read a partition; nullable columns of nullable types, always."""
+        table = self.reader.read(partition)
+        return to_pandas(
+            table, [field.name for field in table.schema if field.nullable]
+        )
+
+
+class DaskParquetDataset(VersionedParquetDataset):
+    """A versioned Parquet table as a lazy Dask DataFrame, a partition per task.
+
+    ``save()`` takes a lazy table of the Dask engine, a Dask DataFrame (written part
+    by part), a pandas DataFrame or an Arrow table.
+    """
+
+    def _load(self):
+        import dask
+        import dask.dataframe as dd
+
+        source = self.source()
+        grouped = partitions(source.segments, self.rows_per_partition) or [()]
+        read = ReadPandas(source.reader)
+        # Text is Arrow-backed already; Dask would make text of lists, too.
+        with dask.config.set({"dataframe.convert-string": False}):
+            return dd.from_map(read, grouped, meta=read(()), label=self._filepath.name)

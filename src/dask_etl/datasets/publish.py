@@ -1,0 +1,187 @@
+"""Write the outputs of one node together: stage all, then commit all."""
+
+import functools
+import hashlib
+import importlib.metadata
+import logging
+import posixpath
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from dask_etl.datasets.files import PartWriter
+from dask_etl.datasets.parquet import VersionedParquetDataset
+from dask_etl.datasets.versions import PartFile, commit
+from dask_etl.engine.execution import execute
+from dask_etl.engine.partitions import Gathered, Lazy, Parts
+from dask_etl.engine.scratch import Scratch
+
+logger = logging.getLogger(__name__)
+
+Written = tuple[pa.Schema, list[PartFile]]
+Outputs = Mapping[VersionedParquetDataset, Any]
+
+
+def publish(outputs: Outputs, resume: bool = True) -> None:
+    """Write data to datasets, so that readers see all of it or none.
+
+    Lazy tables are computed in one Dask graph. Whatever fails leaves every dataset
+    as it was. What an interrupted attempt at the same lazy tables had finished is
+    taken over.
+
+    Args:
+        outputs: by dataset: a lazy table, a Dask or pandas DataFrame or Arrow table.
+        resume: take over the work of an interrupted attempt.
+    """
+    versions = {dataset: dataset.save_version for dataset in outputs}
+    locked = []
+    try:
+        for dataset in outputs:
+            dataset.store.acquire()
+            locked.append(dataset.store)
+        lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
+        scratch = _scratch(lazies, resume)
+        earlier = _earlier_attempt(scratch, versions)
+        for dataset, version in versions.items():
+            dataset.store.begin(version, earlier.get(dataset.store.root, []))
+        writers = {
+            dataset: PartWriter(dataset.store.filesystem, dataset.store.path(version))
+            for dataset, version in versions.items()
+        }
+        written = _write_lazy(lazies, writers, scratch)
+        for dataset in outputs.keys() - lazies.keys():
+            written[dataset] = _write(dataset, outputs[dataset], writers[dataset])
+        for dataset, version in versions.items():
+            dataset.store.stage(version, *written[dataset])
+        commit([(dataset.store, version) for dataset, version in versions.items()])
+        if scratch is not None:
+            Scratch(scratch.filesystem, posixpath.dirname(scratch.folder)).remove()
+    finally:
+        for store in locked:
+            store.release()
+
+
+def _scratch(lazies: Outputs, resume: bool) -> Scratch | None:
+    """Open the scratch folder of these lazy tables, beside the first of them."""
+    if not lazies:
+        return None
+    store = next(iter(lazies)).store
+    home = Scratch(store.filesystem, posixpath.join(store.root, "scratch"))
+    scratch = Scratch(store.filesystem, home.path(_fingerprint(lazies.values())))
+    if not (resume and scratch.exists("attempt.json")):
+        home.remove()
+        store.filesystem.makedirs(scratch.folder, exist_ok=True)
+    return scratch
+
+
+def _earlier_attempt(
+    scratch: Scratch | None, versions: Mapping[VersionedParquetDataset, str]
+) -> dict[str, list[str]]:
+    """Return, by table, the versions that interrupted attempts were writing.
+
+    This attempt is added to the list first, so that the next one finds its work too.
+    """
+    if scratch is None:
+        return {}
+    earlier = scratch.receipt("attempt.json") or {}
+    if earlier:
+        logger.info("Resuming an interrupted run: finished partitions are kept")
+    scratch.write_receipt(
+        "attempt.json",
+        {
+            dataset.store.root: [*earlier.get(dataset.store.root, []), version]
+            for dataset, version in versions.items()
+        },
+    )
+    return earlier
+
+
+def _write_lazy(
+    lazies: Outputs, writers: Mapping[VersionedParquetDataset, PartWriter], scratch
+) -> dict[VersionedParquetDataset, Written]:
+    if not lazies:
+        return {}
+    parts = execute({lazy: writers[d] for d, lazy in lazies.items()}, scratch)
+    return {dataset: (lazy.schema, parts[lazy]) for dataset, lazy in lazies.items()}
+
+
+def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Written:
+    if not isinstance(data, (pd.DataFrame, pa.Table)) and hasattr(data, "to_delayed"):
+        return _write_dask_frame(dataset, data, writer)
+    parts, schema = [], None
+    for number, rows in enumerate(_slices(data, dataset.rows_per_partition)):
+        table = dataset.table_of(rows)
+        schema = table.schema
+        parts.append(writer.write(table, number))
+    return schema, parts
+
+
+def _slices(data: Any, rows: int) -> Iterator[Any]:
+    if not isinstance(data, pd.DataFrame):
+        yield data
+        return
+    for start in range(0, max(len(data), 1), rows):
+        yield data.iloc[start : start + rows]
+
+
+def _write_dask_frame(dataset, frame, writer: PartWriter) -> Written:
+    import dask
+
+    schema = dataset.table_of(frame._meta).schema
+    write = dask.delayed(_write_frame_part, pure=False)
+    parts = dask.compute(
+        *(
+            write(part, schema, writer, number)
+            for number, part in enumerate(frame.to_delayed())
+        )
+    )
+    return schema, list(parts)
+
+
+def _write_frame_part(part, schema, writer: PartWriter, number: int) -> PartFile:
+    return writer.write(
+        pa.Table.from_pandas(part, schema, preserve_index=False), number
+    )
+
+
+def _fingerprint(lazies) -> str:
+    """Name a computation by its inputs, parameters, code and libraries."""
+    digest = hashlib.sha256(_code().encode())
+    for lazy in lazies:
+        for part in _identity(lazy):
+            digest.update(part.encode())
+    return digest.hexdigest()[:16]
+
+
+def _identity(lazy: Lazy) -> Iterator[str]:
+    yield lazy.name
+    yield repr(lazy.partitions.items)
+    steps = [(step.__qualname__, given) for step, given in lazy.partitions.steps]
+    if isinstance(lazy, Gathered):
+        yield f"{lazy.buckets}"
+        steps.append((lazy.name, lazy.arguments))
+    elif isinstance(lazy, Parts):
+        yield str(lazy.schema)
+    for name, arguments in steps:
+        yield name
+        for argument, value in sorted(arguments.items()):
+            yield argument
+            if isinstance(value, Gathered):
+                yield from _identity(value)
+            else:
+                yield repr(value)
+
+
+@functools.cache
+def _code() -> str:
+    """Digest of the package's source and of the libraries that make the bytes."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.read_bytes())
+    for library in ("numpy", "pandas", "pyarrow"):
+        digest.update(importlib.metadata.version(library).encode())
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Start a Dask cluster for the length of a run, or attach to one that is there."""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+logger = logging.getLogger(__name__)
+
+
+class LocalClusterSettings(BaseModel):
+    """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    processes: bool = False
+    n_workers: int | None = None
+    threads_per_worker: int | None = None
+    memory_limit: str | int | None = None
+    dashboard_address: str | None = None
+    local_directory: str | None = None
+
+
+class DaskSettings(BaseModel):
+    """``dask.yml``; the comments there say what each key means."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scheduler: str | None = None
+    allow_insecure: bool = False
+    local_cluster: LocalClusterSettings = LocalClusterSettings()
+    config: dict[str, Any] = {}
+
+
+class InsecureScheduler(ValueError):
+    """A scheduler that anyone on the network could send code to."""
+
+
+class Cluster:
+    """A client of a cluster, and the cluster if it was started here.
+
+    Args:
+        settings: of ``dask.yml``.
+    """
+
+    def __init__(self, settings: DaskSettings):
+        import dask
+
+        dask.config.set(settings.config)
+        # config.set beats DASK_* variables; a person's environment should win.
+        dask.config.update(
+            dask.config.config, dask.config.collect_env(), priority="new"
+        )
+        from distributed import Client
+
+        self._started = None
+        address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
+        if address:
+            check_address(address, settings.allow_insecure)
+            self.client = Client(address)
+            logger.info("Attached to the Dask scheduler at %s", address)
+            return
+        options = sized(settings.local_cluster)
+        self._started = _start(options)
+        self.client = Client(self._started)
+        # Workers of processes must decode columns on their own thread only.
+        self.client.run(_use_one_thread_per_task)
+        logger.info("%s", self._describe(options))
+
+    def _describe(self, options: Mapping[str, Any]) -> str:
+        from dask.utils import format_bytes
+
+        kind = "processes" if options["processes"] else "in-process workers"
+        info = self.client.scheduler_info(n_workers=-1)
+        memory = sum(worker["memory_limit"] for worker in info["workers"].values())
+        said = (
+            f"Dask: {options['n_workers']} {kind} × {options['threads_per_worker']} "
+            f"threads, {format_bytes(memory)} memory"
+        )
+        port = info["services"].get("dashboard")
+        if port is None:
+            return f"{said}, no dashboard"
+        host = (options["dashboard_address"] or "").rpartition(":")[0] or "127.0.0.1"
+        return f"{said}, dashboard http://{host}:{port}/status"
+
+    def close(self) -> None:
+        """Leave the cluster, and stop it if it was started here."""
+        self.client.close()
+        if self._started is not None:
+            self._started.close()
+
+
+def _start(options: Mapping[str, Any]):
+    import warnings
+
+    from distributed import LocalCluster
+
+    with warnings.catch_warnings():
+        # A taken port is no trouble: another is found, and the log line names it.
+        warnings.filterwarnings("ignore", message="Port .* is already in use")
+        return LocalCluster(
+            **options,
+            host="127.0.0.1" if options["processes"] else None,
+        )
+
+
+def sized(settings: LocalClusterSettings) -> dict[str, Any]:
+    """Fill in what the settings leave to the machine: workers, threads, memory."""
+    from distributed.system import CPU_COUNT, MEMORY_LIMIT
+
+    n_workers = settings.n_workers or (CPU_COUNT if settings.processes else 1)
+    threads = settings.threads_per_worker or max(1, CPU_COUNT // n_workers)
+    memory = settings.memory_limit or MEMORY_LIMIT // n_workers
+    return {
+        "n_workers": n_workers,
+        "threads_per_worker": threads,
+        "processes": settings.processes,
+        "memory_limit": memory,
+        "dashboard_address": settings.dashboard_address,
+        "local_directory": settings.local_directory,
+        "silence_logs": logging.WARNING,
+    }
+
+
+def check_address(address: str, allow_insecure: bool) -> None:
+    """Refuse a scheduler that is neither local nor encrypted, unless told otherwise.
+
+    Raises:
+        InsecureScheduler: with what to do instead.
+    """
+    parts = urlsplit(address)
+    local = (parts.hostname or "") in ("127.0.0.1", "localhost", "::1")
+    if parts.scheme in ("tls", "inproc") or local or allow_insecure:
+        return
+    raise InsecureScheduler(
+        f"dask.scheduler {address}: a scheduler without TLS runs whatever anyone who "
+        "reaches it sends. Use a tls:// address (Dask's 'distributed.comm.tls' "
+        "configuration holds the certificates), or set allow_insecure: true in "
+        "dask.yml if the network itself is trusted."
+    )
+
+
+def _use_one_thread_per_task() -> None:
+    """Leave parallelism to Dask: Arrow gets no threads of its own."""
+    import pyarrow
+
+    pyarrow.set_cpu_count(1)

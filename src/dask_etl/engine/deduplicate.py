@@ -1,0 +1,64 @@
+"""Exact deduplication by keys only: rows never move, and raw order decides.
+
+Every partition sends its keys, with their row numbers, to hash buckets. Copies of a
+key share a bucket, and a bucket sees its keys in raw order, so the later copies are
+those that the bucket has seen before.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+ROWS_PER_BUCKET = 1 << 20
+_FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
+
+
+def buckets_for(rows: int) -> int:
+    """Return how many buckets (a power of two) keep each at about a million rows."""
+    return min(1 << max(rows // ROWS_PER_BUCKET, 0).bit_length(), 1 << 14)
+
+
+def bucket_of(ids: pa.Array, buckets: int) -> np.ndarray:
+    """Number the bucket of each id by Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
+    if buckets == 1:
+        return np.zeros(len(ids), np.uint16)
+    if pa.types.is_integer(ids.type):
+        hashed = ids.to_numpy().view(np.uint64) * _FIBONACCI
+    else:
+        hashed = pd.util.hash_array(
+            ids.to_numpy(zero_copy_only=False).astype(object), categorize=False
+        )
+    shift = np.uint64(64 - (buckets.bit_length() - 1))
+    return (hashed >> shift).astype(np.uint16)
+
+
+def by_transaction(keys: pa.Table, buckets: int) -> np.ndarray:
+    """Bucket rows by their ``transaction_id``."""
+    return bucket_of(keys["transaction_id"].combine_chunks(), buckets)
+
+
+def by_customer(partial: pa.Table, buckets: int) -> np.ndarray:
+    """Bucket rows by their ``customer_id``."""
+    return bucket_of(partial["customer_id"].combine_chunks(), buckets)
+
+
+def later_copies(keys: Sequence[pa.Table]) -> pa.Table:
+    """Find the rows whose key stands in an earlier partition or row.
+
+    Args:
+        keys: of one bucket, by partition in raw order: ``transaction_id`` and ``row``
+            (its number in the partition, ascending).
+
+    Returns:
+        ``partition`` and ``row`` of every copy but the first, int32.
+    """
+    ids = pa.concat_tables(keys)["transaction_id"].combine_chunks()
+    repeated = pd.Series(ids.to_pandas()).duplicated().to_numpy().nonzero()[0]
+    starts = np.cumsum([0, *map(len, keys)])
+    rows = pa.concat_tables(keys)["row"].combine_chunks().to_numpy()
+    partition = np.searchsorted(starts, repeated, side="right") - 1
+    return pa.table(
+        {"partition": partition.astype(np.int32), "row": rows[repeated]},
+    )

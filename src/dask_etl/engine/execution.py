@@ -1,0 +1,383 @@
+"""Run described computations: one Dask graph, one task per partition and bucket.
+
+The graph is flat (a few keys per partition, no edges between partitions and
+buckets): partitions → barrier → buckets → barrier → next stage. What passes a
+barrier lies in scratch files, not in memory.
+"""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from dask._task_spec import DataNode, Task, TaskRef
+
+from dask_etl.datasets.files import PartWriter, checksum
+from dask_etl.datasets.versions import PartFile
+from dask_etl.engine.partitions import ComputedFrame, Gathered, Lazy, Partitions, Parts
+from dask_etl.engine.scratch import Scratch
+
+FOLD_ROWS = 2_000_000
+"""Rows of partial tables that are merged at a time."""
+
+
+def execute(
+    outputs: Mapping[Lazy, PartWriter], scratch: Scratch
+) -> dict[Lazy, list[PartFile]]:
+    """Compute and write lazy tables in one Dask graph.
+
+    Runs on the cluster of the current Dask client, or on threads where there is none.
+
+    Args:
+        outputs: the lazy tables, and what writes each one's parts.
+        scratch: folder for partial tables and receipts; what an earlier attempt at
+            the same computation left there is not computed again.
+
+    Returns:
+        The parts written, in order, by lazy table.
+    """
+    graph, keys = _Graph(outputs, scratch).build()
+    results = _run(graph, list(keys.values()))
+    found = dict(zip(keys, results, strict=True))
+    done: dict[Lazy, list[PartFile]] = {}
+    for lazy in outputs:
+        if isinstance(lazy, Parts):
+            reports = found[lazy.partitions]
+            done[lazy] = [PartFile(**report[lazy.name]) for report in reports]
+        else:
+            done[lazy] = [PartFile(**part) for part in found[lazy]]
+    return done
+
+
+def _run(graph: dict, keys: list) -> list:
+    """Compute the keys of a graph on the current client, or on threads."""
+    import dask.threaded
+    from distributed.worker import get_client
+
+    try:
+        get = get_client().get
+    except ValueError:
+        get = dask.threaded.get
+    return list(get(graph, keys))
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What the task of every partition has in common.
+
+    Attributes:
+        name: of the stage, in keys and scratch files.
+        source: makes the first tables of a partition.
+        steps: functions and their arguments, as in :class:`Partitions`.
+        parts: writers of the tables that are outputs, by name.
+        gathered: the tables that go to scratch.
+        inputs: gathered arguments of the steps, in the order of the values that the
+            task gets, with the names of their scratch files.
+        scratch: where partial tables and receipts are.
+    """
+
+    name: str
+    source: Any
+    steps: tuple
+    parts: Mapping[str, tuple[PartWriter, pa.Schema]]
+    gathered: Sequence[Gathered]
+    inputs: Mapping[Gathered, str]
+    scratch: Scratch
+
+    def run(self, number: int, item: Any, *values: Any) -> dict[str, dict]:
+        """Read, transform and write one partition; or find it done.
+
+        Returns:
+            The :class:`PartFile` of every output, as dicts, by name.
+        """
+        receipt_name = f"{self.name}-{number:05d}.json"
+        report = self.scratch.receipt(receipt_name)
+        if report is not None and self._is_intact(report):
+            return report
+        tables = self.source(item)
+        for step, arguments in self.steps:
+            tables = step(tables, **self._resolved(arguments, number, values))
+        for gathered in self.gathered:
+            self.scratch.write(
+                _partial(self.name, gathered, number),
+                _by_bucket(tables.pop(gathered.name), gathered),
+            )
+        report = {
+            name: asdict(writer.write(_as(tables.pop(name), schema), number))
+            for name, (writer, schema) in self.parts.items()
+        }
+        self.scratch.write_receipt(receipt_name, report)
+        return report
+
+    def _is_intact(self, report: dict[str, dict]) -> bool:
+        for name, (writer, _) in self.parts.items():
+            part = PartFile(**report[name])
+            try:
+                content = writer.filesystem.cat_file(f"{writer.folder}/{part.name}")
+            except OSError:
+                return False
+            if len(content) != part.bytes or checksum(content) != part.checksum:
+                return False
+        return True
+
+    def _resolved(self, arguments: Mapping, number: int, values: Sequence) -> dict:
+        return {
+            name: self._value(argument, number, values)
+            if isinstance(argument, Gathered)
+            else argument
+            for name, argument in arguments.items()
+        }
+
+    def _value(self, gathered: Gathered, number: int, values: Sequence) -> Any:
+        if not gathered.scatter:
+            return values[list(self.inputs).index(gathered)]
+        return pa.concat_tables(
+            self.scratch.read(_result(self.inputs[gathered], bucket), number)
+            for bucket in range(gathered.buckets)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """What the task of every bucket of a gathered table has in common."""
+
+    name: str
+    stage: str
+    gathered: Gathered
+    partitions: int
+    writer: PartWriter | None
+    scratch: Scratch
+
+    def run(self, bucket: int, _barrier: Any, *values: Any) -> Any:
+        """Merge the bucket's partial tables and finish the result.
+
+        Returns:
+            The finished value; the written :class:`PartFile` as a dict for an output;
+            None for a scattered table, which goes to scratch.
+        """
+        gathered = self.gathered
+        if gathered.scatter and self.scratch.exists(_result(self.name, bucket)):
+            return None
+        merged = _fold(gathered, self._partials(bucket))
+        if gathered.scatter:
+            parts = _scattered(merged, self.partitions)
+            self.scratch.write(_result(self.name, bucket), parts)
+            return None
+        if gathered.finish is not None:
+            needed = [
+                name
+                for name, value in gathered.arguments.items()
+                if isinstance(value, Gathered)
+            ]
+            arguments = {**gathered.arguments, **dict(zip(needed, values, strict=True))}
+            merged = gathered.finish(merged, **arguments)
+        if self.writer is None:
+            return merged
+        return asdict(self.writer.write(merged, bucket))
+
+    def _partials(self, bucket: int) -> Iterator[pa.Table]:
+        for number in range(self.partitions):
+            yield self.scratch.read(_partial(self.stage, self.gathered, number), bucket)
+
+
+def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
+    if not gathered.associative:
+        return gathered.combine(list(partials))
+    group: list[pa.Table] = []
+    fresh = 0
+    for partial in partials:
+        group.append(partial)
+        fresh += len(partial)
+        if fresh > FOLD_ROWS:
+            group, fresh = [gathered.combine(group)], 0
+    return gathered.combine(group)
+
+
+def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
+    if gathered.buckets == 1:
+        return [table]
+    bucket = gathered.bucket(table, gathered.buckets).astype(np.uint16)
+    # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
+    order = np.argsort(bucket, kind="stable")
+    table = table.take(order)
+    starts = np.searchsorted(bucket[order], np.arange(gathered.buckets + 1))
+    return [
+        table.slice(start, stop - start)
+        for start, stop in itertools.pairwise(starts)
+    ]
+
+
+def _scattered(merged: pa.Table, partitions: int) -> list[pa.Table]:
+    merged = merged.sort_by("partition")
+    starts = np.searchsorted(merged["partition"].to_numpy(), np.arange(partitions + 1))
+    rows = merged.drop_columns("partition")
+    return [
+        rows.slice(start, stop - start)
+        for start, stop in itertools.pairwise(starts)
+    ]
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring a step's table to the schema of the output, column by column."""
+    return pa.table(
+        [
+            table[field.name]
+            if table.schema.field(field.name).type == field.type
+            else pc.cast(table[field.name], field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _partial(stage: str, gathered: Gathered, number: int) -> str:
+    return f"{stage}-{gathered.name}-{number:05d}.arrow"
+
+
+def _result(name: str, bucket: int) -> str:
+    return f"{name}-merged-{bucket:05d}.arrow"
+
+
+class _Graph:
+    """Builds the graph of some outputs, stage by stage."""
+
+    def __init__(self, outputs: Mapping[Lazy, PartWriter], scratch: Scratch):
+        self.outputs = outputs
+        self.scratch = scratch
+        self.run = uuid.uuid4().hex
+        self.tasks: dict = {}
+        self.keys: dict[Partitions | Gathered, list] = {}
+        self.names: dict[Partitions | Gathered, str] = {}
+        self.lazies: dict[Partitions, list[Lazy]] = {}
+
+    def build(self) -> tuple[dict, dict[Partitions | Gathered, list]]:
+        """Return the graph and the keys to ask it for, by stage and by merge."""
+        for lazy in self.outputs:
+            self._find(lazy)
+        for partitions in self.lazies:
+            self._add_stage(partitions)
+        wanted = {lazy for lazy in self.outputs if isinstance(lazy, Gathered)}
+        wanted |= {lazy.partitions for lazy in self.outputs if isinstance(lazy, Parts)}
+        return self.tasks, {lazy: self.keys[lazy] for lazy in wanted}
+
+    def _find(self, lazy: Lazy) -> None:
+        """Note a lazy table under its stage, after all that the stage needs."""
+        for _, arguments in lazy.partitions.steps:
+            for argument in arguments.values():
+                if isinstance(argument, Gathered):
+                    self._find(argument)
+        if isinstance(lazy, Gathered):
+            for argument in lazy.arguments.values():
+                if isinstance(argument, Gathered):
+                    self._find(argument)
+        stage = self.lazies.setdefault(lazy.partitions, [])
+        if lazy not in stage:
+            stage.append(lazy)
+
+    def _add_stage(self, partitions: Partitions) -> None:
+        lazies = self.lazies[partitions]
+        gathered = [lazy for lazy in lazies if isinstance(lazy, Gathered)]
+        name = f"stage-{len(self.names)}"
+        self.names[partitions] = name
+        inputs = {
+            argument: self.names[argument]
+            for _, arguments in partitions.steps
+            for argument in arguments.values()
+            if isinstance(argument, Gathered)
+        }
+        stage = Stage(
+            name,
+            partitions.source,
+            partitions.steps,
+            {
+                lazy.name: (self.outputs[lazy], lazy.schema)
+                for lazy in lazies
+                if isinstance(lazy, Parts)
+            },
+            gathered,
+            inputs,
+            self.scratch,
+        )
+        needs = [TaskRef(self._whole(argument)) for argument in inputs]
+        common = self._key(name, "what")
+        self.tasks[common] = DataNode(common, stage)
+        self.tasks.update(partitions.graph)
+        self.keys[partitions] = [
+            self._add(
+                (name, number),
+                Stage.run,
+                TaskRef(common),
+                number,
+                self._item(name, number, item),
+                *needs,
+            )
+            for number, item in enumerate(partitions.items)
+        ]
+        self._barrier(partitions)
+        for lazy in gathered:
+            self._add_merge(lazy)
+
+    def _item(self, name: str, number: int, item: Any) -> Any:
+        if not isinstance(item, ComputedFrame):
+            return item
+        return TaskRef(
+            self._add((f"{name}-input", number), _pair, TaskRef(item.key), item.name)
+        )
+
+    def _add_merge(self, gathered: Gathered) -> None:
+        stage = self.names[gathered.partitions]
+        name = f"{stage}-{gathered.name}"
+        self.names[gathered] = name
+        merge = Merge(
+            name,
+            stage,
+            gathered,
+            len(gathered.partitions.items),
+            self.outputs.get(gathered),
+            self.scratch,
+        )
+        common = self._key(name, "what")
+        self.tasks[common] = DataNode(common, merge)
+        needs = [
+            TaskRef(self._whole(argument))
+            for argument in gathered.arguments.values()
+            if isinstance(argument, Gathered)
+        ]
+        barrier = TaskRef(self._key(stage, "done"))
+        self.keys[gathered] = [
+            self._add(
+                (name, bucket), Merge.run, TaskRef(common), bucket, barrier, *needs
+            )
+            for bucket in range(gathered.buckets)
+        ]
+        if gathered.scatter:
+            self._barrier(gathered)
+
+    def _whole(self, gathered: Gathered):
+        """Return the key that stands for all buckets of a gathered table."""
+        if gathered.scatter:
+            return self._key(self.names[gathered], "done")
+        return self.keys[gathered][0]
+
+    def _barrier(self, of: Partitions | Gathered) -> None:
+        self._add((self.names[of], "done"), _wait, *map(TaskRef, self.keys[of]))
+
+    def _add(self, name: tuple, function: Callable, *arguments: Any):
+        key = self._key(*name)
+        self.tasks[key] = Task(key, function, *arguments)
+        return key
+
+    def _key(self, name: str, number: Any):
+        return (f"{name}-{self.run}", number)
+
+
+def _pair(first: Any, second: Any) -> tuple[Any, Any]:
+    return first, second
+
+
+def _wait(*_: Any) -> None:
+    """Depend on other tasks, and on nothing that they return."""

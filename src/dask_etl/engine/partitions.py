@@ -1,0 +1,206 @@
+"""A computation over partitions, described before it is run.
+
+Steps are plain functions from tables to tables. All steps of a partition run in one
+Dask task, so it is read once, and its rows never leave the task except into files::
+
+    rows = Partitions.of(raw).map(screen, ...).map(enrich, ...)
+    clean = rows.parts("clean_transactions", schema)  # a file per partition
+    cube = rows.gather("cube", merge_cubes, finish=...)  # one table of them all
+
+Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the outputs,
+all together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from dask_etl.datasets.files import Partition, PartReader
+from dask_etl.engine.frames import files_of, graph_of, raw_schema_of, to_arrow
+from dask_etl.transactions import schema
+
+Tables = dict[str, Any]
+"""What a step gets and returns: Arrow tables (and other values) by name."""
+
+
+@dataclass(frozen=True, eq=False)
+class Partitions:
+    """Partitions of rows and the steps that each goes through.
+
+    Attributes:
+        items: what each partition is made from.
+        source: makes the first tables of a partition from its item.
+        steps: functions ``step(tables, **arguments) -> tables`` and their arguments.
+            An argument that is :class:`Gathered` is computed first; see there.
+        raw_schema: types of the raw rows, where the partitions are such.
+        graph: Dask tasks that items of :class:`ComputedFrame` refer to.
+    """
+
+    items: Sequence[Any]
+    source: Callable[[Any], Tables]
+    steps: tuple[tuple[Callable[..., Tables], Mapping[str, Any]], ...] = ()
+    raw_schema: pa.Schema | None = None
+    graph: Mapping = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, frame, columns: Sequence[str] | None = None) -> "Partitions":
+        """Take the partitions of a Dask DataFrame of raw transactions.
+
+        Frames loaded by :class:`dask_etl.datasets.DaskParquetDataset` are read
+        straight from their files as Arrow; any other Dask DataFrame is computed
+        partition by partition, its rows numbered within their partition.
+
+        Args:
+            frame: the Dask DataFrame.
+            columns: the columns to read; None for all.
+        """
+        found = files_of(frame)
+        if found is None:
+            raw_schema = raw_schema_of(frame)
+            chosen = _chosen(raw_schema, columns)
+            graph, keys = graph_of(frame, chosen.names)
+            items = [
+                ComputedFrame(key, f"partition-{number:05d}")
+                for number, key in enumerate(keys)
+            ]
+            return cls(items, ReadFrame(chosen), (), raw_schema, graph)
+        reader, items = found
+        source = ReadFiles(replace(reader, schema=_chosen(reader.schema, columns)))
+        return cls(items, source, (), reader.schema)
+
+    def count_rows(self) -> int:
+        """Return the number of rows where the files tell it; else 0."""
+        if not isinstance(self.source, ReadFiles):
+            return 0
+        return sum(segment.rows for item in self.items for segment in item)
+
+    def __deepcopy__(self, memo) -> "Partitions":
+        """A description does not change: Kedro's in-memory copies share it."""
+        return self
+
+    def map(self, step: Callable[..., Tables], **arguments: Any) -> "Partitions":
+        """Append a step."""
+        return replace(self, steps=(*self.steps, (step, arguments)))
+
+    def parts(self, name: str, written: pa.Schema) -> "Parts":
+        """Name a table of every partition to be written as one part each."""
+        return Parts(self, name, written)
+
+    def gather(
+        self,
+        name: str,
+        combine: Callable[[Sequence[pa.Table]], pa.Table],
+        **options: Any,
+    ) -> "Gathered":
+        """Name a table of every partition to be merged; see :class:`Gathered`."""
+        return Gathered(self, name, combine, **options)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows of a partition stood: (file name, first row, rows) in order."""
+
+    segments: tuple[tuple[str, int, int], ...]
+
+    def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return, for row numbers of the partition, segment numbers and file rows."""
+        starts = np.cumsum([0, *(segment[2] for segment in self.segments)])
+        segment = np.searchsorted(starts, rows, side="right") - 1
+        first_rows = np.array([segment[1] for segment in self.segments], np.int64)
+        return segment, rows - starts[segment] + first_rows[segment]
+
+
+@dataclass(frozen=True)
+class ReadFiles:
+    """Source of partitions that are files."""
+
+    reader: PartReader
+
+    def __call__(self, partition: Partition) -> Tables:
+        """Read ``rows`` and tell their ``origin``."""
+        origin = Origin(tuple((s.name, s.first_row, s.rows) for s in partition))
+        return {"rows": self.reader.read(partition), "origin": origin}
+
+
+@dataclass(frozen=True)
+class ComputedFrame:
+    """A partition that another Dask task computes: its key, and a name for it."""
+
+    key: Any
+    name: str
+
+
+@dataclass(frozen=True)
+class ReadFrame:
+    """Source of partitions of any Dask DataFrame."""
+
+    schema: pa.Schema
+
+    def __call__(self, item: tuple[pd.DataFrame, str]) -> Tables:
+        """Convert a computed partition to ``rows``, numbered from 0."""
+        frame, name = item
+        rows = to_arrow(frame, self.schema, name)
+        return {"rows": rows, "origin": Origin(((name, 0, len(rows)),))}
+
+
+def _chosen(raw_schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    encoded = schema.with_encoded_labels(raw_schema)
+    return pa.schema([encoded.field(name) for name in columns or encoded.names])
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """A lazy table of one part per partition, in their order."""
+
+    partitions: Partitions
+    name: str
+    schema: pa.Schema
+
+    def __deepcopy__(self, memo):
+        """A description does not change: Kedro's in-memory copies share it."""
+        return self
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """A lazy table merged from a table of every partition, bucket by bucket.
+
+    The partial tables pass through scratch files, so memory is bounded by a bucket.
+
+    Attributes:
+        partitions: where the partial tables come from.
+        name: their name among the tables of the last step.
+        combine: merges partial tables, given in the order of the partitions.
+        schema: of the finished table, where it is to be written.
+        bucket: numbers the bucket of each row; rows that must meet share a bucket.
+        buckets: how many buckets.
+        associative: ``combine`` may be applied to its own results, a few partials at
+            a time; else it gets all partials of a bucket at once.
+        finish: makes of a bucket's merged table what is wanted in the end.
+        arguments: keywords of ``finish``; other :class:`Gathered` are computed first.
+        scatter: as the argument of a step, each partition gets the rows whose
+            ``partition`` column names it (of all buckets); else every partition gets
+            the finished value itself.
+    """
+
+    partitions: Partitions
+    name: str
+    combine: Callable[[Sequence[pa.Table]], pa.Table]
+    schema: pa.Schema | None = None
+    bucket: Callable[[pa.Table, int], np.ndarray] | None = None
+    buckets: int = 1
+    associative: bool = True
+    finish: Callable[..., Any] | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    scatter: bool = False
+
+    def __deepcopy__(self, memo):
+        """A description does not change: Kedro's in-memory copies share it."""
+        return self
+
+
+Lazy = Parts | Gathered

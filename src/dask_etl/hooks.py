@@ -1,0 +1,229 @@
+"""What happens around nodes: the cluster, the commit of outputs, the metrics."""
+
+import atexit
+import contextlib
+import logging
+from dataclasses import asdict
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
+
+from dask_etl.monitor import (
+    ResourceMonitor,
+    keep_latest_runs,
+    with_pipeline_totals,
+)
+
+logger = logging.getLogger(__name__)
+
+RUN_METRICS = "run_metrics"
+RUNS_KEPT = 20
+
+
+class ClusterHooks:
+    """Runs a Dask cluster while a pipeline that touches Dask datasets runs."""
+
+    def __init__(self) -> None:
+        self._config: dict[str, Any] = {}
+        self._cluster = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read ``dask.yml``."""
+        self._config = context.config_loader["dask"]
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Start or attach, if the pipeline needs it."""
+        if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
+            return
+        if "ParallelRunner" in str(run_params.get("runner")):
+            raise click.ClickException(
+                "ParallelRunner cannot share a Dask client between processes: the "
+                "run would hang. Leave the runner out; Dask runs in parallel itself."
+            )
+        from dask_etl.engine.cluster import Cluster, DaskSettings
+
+        try:
+            self._cluster = Cluster(DaskSettings.model_validate(self._config))
+        except ValueError as error:
+            raise click.ClickException(f"dask.yml: {error}") from error
+        # Ctrl-C ends a run without telling hooks.
+        atexit.register(self._close)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the cluster."""
+        self._close()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Close the cluster."""
+        self._close()
+
+    def _close(self) -> None:
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            atexit.unregister(self._close)
+            cluster.close()
+
+
+def _is_dask(catalog: DataCatalog, name: str) -> bool:
+    return ".Dask" in (catalog.get_type(name) or "")
+
+
+class CommitHooks:
+    """Writes the versioned outputs of a node together, all or none."""
+
+    def __init__(self) -> None:
+        self._resume = True
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read whether interrupted work is taken over."""
+        self._resume = context.params.get("resume", True)
+
+    @hook_impl
+    def after_node_run(self, catalog: DataCatalog, outputs: dict[str, Any]) -> None:
+        """Stage and commit; Kedro's saves that follow find the work done."""
+        from dask_etl.datasets.parquet import VersionedParquetDataset
+
+        together = {}
+        for name, data in outputs.items():
+            dataset = catalog.get(name)
+            if isinstance(dataset, VersionedParquetDataset):
+                together[dataset] = data
+        if together:
+            from dask_etl.datasets.publish import publish
+
+            publish(together, self._resume)
+            for dataset, data in together.items():
+                dataset.expect(data)
+
+
+class MetricsHooks:
+    """Measures every node: wall time, CPU and memory of all processes of the run.
+
+    A node's share begins with the load of its first input and ends when the next
+    node begins, so lazy work counts where it is computed. What comes before the first
+    node, such as the start of the cluster, counts as node ``(start)``. The records go
+    to ``run_metrics`` before anything reads it, and at the end of the run.
+    """
+
+    def __init__(self) -> None:
+        self._monitor = ResourceMonitor()
+        self._catalog: DataCatalog | None = None
+        self._run_id = ""
+        self._node: Node | None = None
+        self._started_at = datetime.now(timezone.utc)
+        self._rows: int | None = None
+        self._pipeline: str | None = None
+        self._records: list[dict[str, Any]] = []
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], catalog: DataCatalog
+    ) -> None:
+        """Begin a run's records, if the catalog has a place for them."""
+        self._catalog = catalog if RUN_METRICS in catalog else None
+        self._run_id = str(run_params.get("run_id") or run_params.get("session_id"))
+        self._records, self._pipeline, self._node = [], None, None
+        if self._catalog is not None:
+            self._start()
+
+    @hook_impl
+    def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
+        """Begin a node at its first load; write the records where they are asked for."""
+        self._enter(node)
+        if dataset_name == RUN_METRICS and self._records:
+            self._write()
+
+    @hook_impl
+    def before_node_run(self, node: Node) -> None:
+        """Begin a node that loads nothing."""
+        self._enter(node)
+
+    @hook_impl
+    def after_dataset_saved(self, dataset_name: str) -> None:
+        """Note how many rows the largest output of the node has."""
+        if self._catalog is None:
+            return
+        dataset = self._catalog.get(dataset_name)
+        if hasattr(dataset, "count_rows"):
+            self._rows = max(self._rows or 0, dataset.count_rows())
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Write what the run cost."""
+        if self._catalog is not None:
+            self._finish()
+            self._write()
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Forget a run that failed: half a run is no measurement."""
+        if self._catalog is not None:
+            self._monitor.stop()
+
+    def _enter(self, node: Node) -> None:
+        if self._catalog is None or node is self._node:
+            return
+        pipeline = _pipeline_of(node)
+        if self._pipeline is None:
+            self._pipeline = pipeline
+        self._finish()
+        if pipeline != self._pipeline:
+            # Each pipeline's memory is its own, not what the one before left behind.
+            _release_memory()
+        self._node, self._pipeline = node, pipeline
+        self._start()
+
+    def _start(self) -> None:
+        self._monitor.start()
+        self._started_at = datetime.now(timezone.utc)
+        self._rows = None
+
+    def _finish(self) -> None:
+        usage = self._monitor.stop()
+        self._records.append(
+            {
+                "run_id": self._run_id,
+                "pipeline": self._pipeline,
+                "node": self._node.name if self._node else "(start)",
+                "started_at": self._started_at,
+                **asdict(usage),
+                "rows": self._rows,
+            }
+        )
+
+    def _write(self) -> None:
+        dataset = self._catalog[RUN_METRICS]
+        history = dataset.load().to_dict("records") if dataset.exists() else []
+        others = [record for record in history if record["run_id"] != self._run_id]
+        table = with_pipeline_totals([*others, *self._records])
+        dataset.save(keep_latest_runs(table, RUNS_KEPT))
+
+
+def _pipeline_of(node: Node) -> str:
+    """Name the pipeline of a node: its tag that is a registered pipeline."""
+    return next(iter(sorted(node.tags & set(pipelines))), "(other)")
+
+
+def _release_memory() -> None:
+    """Give memory that was freed but is still held back to the system."""
+    import ctypes
+
+    import pyarrow
+
+    pyarrow.default_memory_pool().release_unused()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)

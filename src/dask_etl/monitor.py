@@ -1,0 +1,291 @@
+"""What a run costs: wall time, CPU and memory of this process and its children.
+
+Workers of a local Dask cluster are children, so they count; workers of a remote
+cluster do not.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+import psutil
+import pyarrow as pa
+
+ALL_NODES = "(all)"
+"""``node`` of the row that holds a whole pipeline."""
+
+RUN_METRICS = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("pipeline", pa.string(), nullable=False),
+        pa.field("node", pa.string(), nullable=False),
+        pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("wall_seconds", pa.float64(), nullable=False),
+        pa.field("cpu_seconds", pa.float64(), nullable=False),
+        pa.field("cpu_use", pa.float64(), nullable=False),
+        pa.field("cores", pa.int64(), nullable=False),
+        pa.field("memory_at_start_mb", pa.float64(), nullable=False),
+        pa.field("peak_memory_mb", pa.float64(), nullable=False),
+        pa.field("rows", pa.int64()),
+    ]
+)
+"""One row per node that ran, and one per pipeline with ``node`` = ``ALL_NODES``."""
+
+_MB = 1_000_000
+_LISTING_BUDGET = 0.02
+"""Share of the time that may go into looking for new child processes."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a stretch of work cost.
+
+    ``cpu_use`` is the share of all usable cores (0–1), ``memory`` the anonymous
+    memory of the process tree: what it holds itself, without files mapped or
+    memory shared between its processes.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    cpu_use: float
+    cores: int
+    memory_at_start_mb: float
+    peak_memory_mb: float
+
+
+@dataclass(eq=False)
+class Mark:
+    """Where a measurement began, and the highest memory seen since."""
+
+    started: float
+    cpu_at_start: float
+    memory_at_start: int
+    peak_memory: int
+
+
+def usable_cores() -> int:
+    """Cores that this process may run on (fewer than the machine's in a container)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class ResourceMonitor:
+    """Samples the process tree in the background between ``start`` and ``stop``.
+
+    Measurements may follow each other, nest or overlap: ``start`` returns a mark
+    that ``stop`` takes; without one, the latest is stopped. As a context manager
+    the result is left in ``usage``.
+
+    Args:
+        interval: seconds between two samples.
+        pid: root of the process tree; this process by default.
+    """
+
+    def __init__(self, interval: float = 0.05, pid: int | None = None):
+        self.interval = interval
+        self.usage: Usage | None = None
+        self._tree = _ProcessTree(pid)
+        self._marks: list[Mark] = []
+        self._lock = threading.Lock()
+        self._idle: threading.Event | None = None
+
+    def start(self) -> Mark:
+        """Begin a measurement."""
+        with self._lock:
+            memory = self._sample()
+            mark = Mark(time.perf_counter(), self._tree.cpu_seconds, memory, memory)
+            self._marks.append(mark)
+            if self._idle is None:
+                self._idle = threading.Event()
+                threading.Thread(
+                    target=self._watch,
+                    args=(self._idle,),
+                    name="resource-monitor",
+                    daemon=True,
+                ).start()
+        return mark
+
+    def stop(self, mark: Mark | None = None) -> Usage:
+        """End a measurement, the latest by default, and say what it cost."""
+        usage = self.measure(mark)
+        with self._lock:
+            self._marks.remove(mark or self._marks[-1])
+            if not self._marks and self._idle is not None:
+                self._idle.set()
+                self._idle = None
+        return usage
+
+    def measure(self, mark: Mark | None = None) -> Usage:
+        """Cost so far of a measurement, the latest by default, that goes on."""
+        with self._lock:
+            if not self._marks:
+                raise RuntimeError("nothing is being measured: call start() first")
+            mark = mark or self._marks[-1]
+            self._sample()
+            wall = time.perf_counter() - mark.started
+            cpu = self._tree.cpu_seconds - mark.cpu_at_start
+            return Usage(
+                wall_seconds=wall,
+                cpu_seconds=cpu,
+                cpu_use=_cpu_use(cpu, wall, usable_cores()),
+                cores=usable_cores(),
+                memory_at_start_mb=mark.memory_at_start / _MB,
+                peak_memory_mb=mark.peak_memory / _MB,
+            )
+
+    def __enter__(self) -> "ResourceMonitor":
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.usage = self.stop()
+
+    def _watch(self, idle: threading.Event):
+        while not idle.wait(self.interval):
+            with self._lock:
+                self._sample()
+
+    def _sample(self) -> int:
+        memory = self._tree.sample()
+        for mark in self._marks:
+            mark.peak_memory = max(mark.peak_memory, memory)
+        return memory
+
+
+class _ProcessTree:
+    """Memory now, and CPU seconds so far, of a process and its descendants."""
+
+    def __init__(self, pid: int | None):
+        self.cpu_seconds = 0.0
+        self._cpu_before = 0.0
+        self._root = psutil.Process(pid)
+        self._processes = [self._root]
+        self._next_listing = 0.0
+
+    def sample(self) -> int:
+        """Take one sample; the memory in bytes is returned, CPU time added up."""
+        for _ in range(3):
+            self._look_for_children()
+            try:
+                readings = [_read(process) for process in self._processes]
+                break
+            except psutil.NoSuchProcess:
+                # Its CPU time is its parent's by now, which was read too early.
+                self._next_listing = 0.0
+        else:
+            readings = list(self._read_those_left())
+        cpu = sum(seconds for _, seconds in readings)
+        # An orphan takes its CPU time out of the tree: never count backwards.
+        self.cpu_seconds += max(0.0, cpu - self._cpu_before)
+        self._cpu_before = cpu
+        return sum(memory for memory, _ in readings)
+
+    def _look_for_children(self):
+        begin = time.perf_counter()
+        if begin < self._next_listing:
+            return
+        try:
+            # Parents come before their children, so that a child that ends
+            # meanwhile is missed (and the sample repeated), never counted twice.
+            self._processes = [self._root, *self._root.children(recursive=True)]
+        except psutil.Error:
+            self._processes = [self._root]
+        end = time.perf_counter()
+        self._next_listing = end + (end - begin) / _LISTING_BUDGET
+
+    def _read_those_left(self) -> Iterator[tuple[int, float]]:
+        for process in self._processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                yield _read(process)
+
+
+def _read(process: psutil.Process) -> tuple[int, float]:
+    """Memory in bytes and CPU seconds, those of the children it waited for included."""
+    try:
+        memory, cpu = process.memory_info(), process.cpu_times()
+    except psutil.AccessDenied:
+        return 0, 0.0
+    ended_children = getattr(cpu, "children_user", 0.0)
+    ended_children += getattr(cpu, "children_system", 0.0)
+    anonymous = memory.rss - getattr(memory, "shared", 0)
+    return max(anonymous, 0), cpu.user + cpu.system + ended_children
+
+
+def _cpu_use(cpu_seconds: float, wall_seconds: float, cores: int) -> float:
+    available = wall_seconds * cores
+    return min(cpu_seconds / available, 1.0) if available > 0 else 0.0
+
+
+def with_pipeline_totals(records: Iterable[Mapping]) -> pd.DataFrame:
+    """Records of nodes as a table, with one more row per run and pipeline.
+
+    In that row the seconds are sums over the nodes, memory and rows the largest of
+    any node. A total that is among the records already is worked out afresh.
+
+    Args:
+        records: mappings with the columns of ``RUN_METRICS``.
+
+    Returns:
+        The table, each pipeline's total after its nodes, in the order of arrival.
+    """
+    nodes = [dict(record) for record in records if record["node"] != ALL_NODES]
+    pipelines: dict[tuple, list[dict]] = {}
+    for record in nodes:
+        key = (record["run_id"], record["pipeline"])
+        pipelines.setdefault(key, []).append(record)
+    rows = [
+        row
+        for members in pipelines.values()
+        for row in [*members, _pipeline_total(members)]
+    ]
+    columns = RUN_METRICS.names
+    table = pd.DataFrame(rows, columns=columns)
+    if table["rows"].dtype != "Int64":
+        table["rows"] = pd.array(list(table["rows"]), dtype="Int64")
+    table["started_at"] = pd.to_datetime(table["started_at"], utc=True).dt.as_unit("us")
+    return table
+
+
+def _pipeline_total(nodes: list[dict]) -> dict:
+    wall = sum(node["wall_seconds"] for node in nodes)
+    cpu = sum(node["cpu_seconds"] for node in nodes)
+    cores = max(node["cores"] for node in nodes)
+    first = min(nodes, key=lambda node: node["started_at"])
+    counts = [node.get("rows") for node in nodes]
+    return {
+        "run_id": first["run_id"],
+        "pipeline": first["pipeline"],
+        "node": ALL_NODES,
+        "started_at": first["started_at"],
+        "wall_seconds": wall,
+        "cpu_seconds": cpu,
+        "cpu_use": _cpu_use(cpu, wall, cores),
+        "cores": cores,
+        "memory_at_start_mb": first["memory_at_start_mb"],
+        "peak_memory_mb": max(node["peak_memory_mb"] for node in nodes),
+        "rows": max((count for count in counts if not pd.isna(count)), default=None),
+    }
+
+
+def keep_latest_runs(history: pd.DataFrame, n: int) -> pd.DataFrame:
+    """The rows of the ``n`` latest runs of each pipeline, in their order.
+
+    Runs are counted per pipeline, so that many runs of one engine do not push the
+    only run of the other one out.
+    """
+    if history.empty:
+        return history
+    started = history.groupby(["pipeline", "run_id"], as_index=False)[
+        "started_at"
+    ].min()
+    age = started.groupby("pipeline")["started_at"].rank(
+        method="first", ascending=False
+    )
+    kept = started.loc[age <= n, ["pipeline", "run_id"]]
+    chosen = pd.MultiIndex.from_frame(history[["pipeline", "run_id"]])
+    return history[chosen.isin(pd.MultiIndex.from_frame(kept))].reset_index(drop=True)

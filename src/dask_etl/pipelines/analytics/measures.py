@@ -1,0 +1,75 @@
+"""What the analyses share: sums in whole cents, and their way to currency units."""
+
+import numpy as np
+import pandas as pd
+
+CENTS = 100
+MILLIONTHS = 1_000_000
+
+Sums = pd.DataFrame
+"""Sums per group, all int64: ``lines``, ``units``, ``revenue_cents``,
+``returned_lines``, ``returned_revenue_cents``, ``net_revenue_cents``,
+``rating_millionths``, ``rating_count``; the index holds the groups."""
+
+
+def sum_by(sales_cube: pd.DataFrame, by: pd.Series | list[pd.Series]) -> Sums:
+    """Add up rows of the sales cube by one or several columns, sorted.
+
+    Every sum is one of whole numbers, so it does not depend on the order of the rows.
+    """
+    sums = pd.DataFrame(
+        {
+            "lines": sales_cube["lines"],
+            "units": sales_cube["units"],
+            "revenue_cents": sales_cube["revenue_cents"],
+            "returned_lines": sales_cube["returned_lines"],
+            "returned_revenue_cents": sales_cube["returned_revenue_cents"],
+            "net_revenue_cents": net_cents(sales_cube),
+            "rating_millionths": (sales_cube["rating_sum"] * MILLIONTHS)
+            .round()
+            .astype("int64"),
+            "rating_count": sales_cube["rating_count"],
+        }
+    )
+    return sums.groupby(by, observed=True).sum()
+
+
+def net_cents(table: pd.DataFrame) -> pd.Series:
+    """Return net revenue = revenue − returned revenue, in cents."""
+    return table["revenue_cents"] - table["returned_revenue_cents"]
+
+
+def sales(sums: Sums) -> pd.DataFrame:
+    """Return lines, units and the three revenues in currency units."""
+    return pd.DataFrame(
+        {
+            "lines": sums["lines"],
+            "units": sums["units"],
+            "revenue": sums["revenue_cents"] / CENTS,
+            "returned_revenue": sums["returned_revenue_cents"] / CENTS,
+            "net_revenue": sums["net_revenue_cents"] / CENTS,
+        }
+    )
+
+
+def ratio(part: pd.Series, whole: pd.Series | float) -> pd.Series:
+    """Divide; null where the divisor is 0."""
+    if isinstance(whole, pd.Series):
+        return part / whole.where(whole != 0)
+    return part / (whole if whole != 0 else np.nan)
+
+
+def labels(column: pd.Series) -> pd.Series:
+    """Return a label column as plain strings, however it was encoded."""
+    return column.astype("str")
+
+
+def flatten(lists: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Join the lists of a column end to end.
+
+    Returns:
+        All elements in row order, and the length of each row's list.
+    """
+    arrays = lists.to_numpy(dtype=object)
+    lengths = np.fromiter(map(len, arrays), np.int64, len(arrays))
+    return (np.concatenate(arrays) if len(arrays) else np.empty(0, object)), lengths

@@ -1,0 +1,71 @@
+"""How regions and product categories do."""
+
+import pandas as pd
+
+from .measures import CENTS, MILLIONTHS, flatten, labels, ratio, sales, sum_by
+
+
+def region_performance(
+    sales_cube: pd.DataFrame, customers: pd.DataFrame
+) -> pd.DataFrame:
+    """Return sales, returns, ratings and distinct customers per region.
+
+    Args:
+        sales_cube: lines, units, cents per day × region × category.
+        customers: one row per customer; ``regions`` lists where they bought.
+
+    Returns:
+        ``schema.REGION_PERFORMANCE``, sorted by region.
+    """
+    return _performance(sales_cube, "region", customers["regions"]).reset_index()
+
+
+def category_performance(
+    sales_cube: pd.DataFrame, customers: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the same measures per product category, ranked by net revenue.
+
+    ``rank`` gives equal net revenues the smallest rank; ``cumulative_share`` is the
+    share of net revenue of this and all categories before it.
+
+    Returns:
+        ``schema.CATEGORY_PERFORMANCE``, sorted by rank, then category.
+    """
+    table = _performance(
+        sales_cube, "product_category", customers["product_categories"]
+    ).reset_index()
+    table["rank"] = (
+        table["net_revenue"].rank(method="min", ascending=False).astype("int64")
+    )
+    table = table.sort_values(["rank", "product_category"], ignore_index=True)
+    # Whole cents again, so that the last share is 1 and not almost 1.
+    cents = (table["net_revenue"] * CENTS).round()
+    table["cumulative_share"] = ratio(cents.cumsum(), cents.sum())
+    return table
+
+
+def _performance(
+    sales_cube: pd.DataFrame, label: str, bought_in: pd.Series
+) -> pd.DataFrame:
+    """Measures per label; ``bought_in`` lists each customer's labels, none twice."""
+    sums = sum_by(sales_cube, labels(sales_cube[label]))
+    table = sales(sums)
+    net = sums["net_revenue_cents"]
+    table["net_revenue_share"] = ratio(net, net.sum())
+    table["average_line_revenue"] = table["net_revenue"] / table["lines"]
+    table["unique_customers"] = _count(bought_in, sums.index)
+    table["return_rate_lines"] = sums["returned_lines"] / sums["lines"]
+    table["return_rate_value"] = ratio(
+        sums["returned_revenue_cents"], sums["revenue_cents"]
+    )
+    table["average_rating"] = ratio(
+        sums["rating_millionths"] / MILLIONTHS, sums["rating_count"]
+    )
+    return table
+
+
+def _count(lists: pd.Series, index: pd.Index) -> pd.Series:
+    """Count the lists that hold each label of ``index``."""
+    values, _ = flatten(lists)
+    counts = pd.Series(values, dtype=object).value_counts()
+    return counts.reindex(index.astype(object), fill_value=0).set_axis(index)

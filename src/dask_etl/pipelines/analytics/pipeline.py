@@ -1,0 +1,89 @@
+"""The analyses, once per engine: plain pandas on the two summary tables."""
+
+from kedro.pipeline import Node, Pipeline
+
+from .customers import (
+    cohort_retention,
+    customer_segments,
+    customer_summary,
+    segment_summary,
+)
+from .performance import category_performance, region_performance
+from .time_series import daily_sales, monthly_sales, weekday_pattern
+
+ENGINES = ("dask", "pandas")
+
+
+def create_pipeline() -> Pipeline:
+    """Return the same nine analyses of both engines' summaries."""
+    return sum(
+        (
+            Pipeline(
+                _analyses(),
+                namespace=engine,
+                parameters={"params:segments"},
+                tags=["analytics"],
+            )
+            for engine in ENGINES
+        ),
+        Pipeline([]),
+    )
+
+
+def _analyses() -> list[Node]:
+    return [
+        Node(
+            func=region_performance,
+            inputs=["sales_cube", "customers"],
+            outputs="region_performance",
+            name="region_performance",
+        ),
+        Node(
+            func=category_performance,
+            inputs=["sales_cube", "customers"],
+            outputs="category_performance",
+            name="category_performance",
+        ),
+        Node(
+            func=monthly_sales,
+            inputs="sales_cube",
+            outputs="monthly_sales",
+            name="monthly_sales",
+        ),
+        Node(
+            func=daily_sales,
+            inputs="sales_cube",
+            outputs="daily_sales",
+            name="daily_sales",
+        ),
+        Node(
+            func=weekday_pattern,
+            inputs="sales_cube",
+            outputs="weekday_pattern",
+            name="weekday_pattern",
+        ),
+        Node(
+            func=customer_segments,
+            inputs=["customers", "row_ledger", "params:segments"],
+            outputs="customer_segments",
+            name="customer_segments",
+        ),
+        Node(
+            func=segment_summary,
+            inputs="customer_segments",
+            outputs="segment_summary",
+            name="segment_summary",
+        ),
+        Node(
+            func=cohort_retention,
+            inputs="customers",
+            outputs="cohort_retention",
+            name="cohort_retention",
+        ),
+        Node(
+            func=customer_summary,
+            inputs="customers",
+            outputs="customer_summary",
+            name="customer_summary",
+        ),
+    ]

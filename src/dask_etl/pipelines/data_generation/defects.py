@@ -1,0 +1,156 @@
+"""What is wrong with some of the lines, on purpose, and how it is put into them.
+
+Every function makes the given rows break one cleaning rule and no other.
+"""
+
+from datetime import date
+
+import numpy as np
+
+from dask_etl.pipelines.data_generation.lines import MICROSECONDS, Lines, copy_rows
+from dask_etl.transactions.parameters import Defects, Generation
+
+NAMES = tuple(Defects.model_fields)
+GOOD = 0
+DUPLICATE = NAMES.index("duplicate_transaction_id") + 1
+NEAR_DUPLICATE = len(NAMES) + 1
+"""Kinds of lines; a defect has its place in ``NAMES``, counted from 1."""
+
+_NEAR_DUPLICATES = 0.002
+"""Share of the lines that repeat another one under an id of their own."""
+_FROM_PREVIOUS = 0.3
+"""Share of the replays that come from the end of the previous partition."""
+_CHANGED = 0.4
+"""Share of the replays that are not exact copies."""
+_NEAR_BACK = 5
+"""Mean number of good lines between a line and its near-duplicate."""
+_DELAY_DAYS = 0.125
+"""Mean time between a first delivery and its replay."""
+
+_ABSURD_FROM = date(2069, 12, 31)
+"""Future lines are 30 years or more after this, however old the data."""
+_LAST_SECOND = np.datetime64("9999-12-31T23:59:59", "s").astype(np.int64)
+_YEAR_SECONDS = 31_557_600
+
+
+def draw_kinds(defects: Defects, rng: np.random.Generator, count: int) -> np.ndarray:
+    """What each line is to become: good, with a defect, or a near-duplicate."""
+    shares = [getattr(defects, name) for name in NAMES]
+    shares.append(_NEAR_DUPLICATES * max(0.0, 1 - sum(shares)))
+    edges = np.cumsum(shares)
+    place = rng.random(count)
+    kinds = np.zeros(count, dtype=np.int8)
+    bad = np.flatnonzero(place < edges[-1])
+    kinds[bad] = np.searchsorted(edges, place[bad], side="right") + 1
+    return kinds
+
+
+def copy_near_duplicates(
+    rng: np.random.Generator, lines: Lines, kinds: np.ndarray
+) -> None:
+    """Turn rows into repetitions, under ids of their own, of good lines shortly before.
+
+    Changes ``lines``. Where no good line precedes, the row stays as it is.
+    """
+    good = np.flatnonzero(kinds == GOOD)
+    rows = np.flatnonzero(kinds == NEAR_DUPLICATE)
+    back = 1 + rng.exponential(_NEAR_BACK, len(rows)).astype(np.int64)
+    source = np.searchsorted(good, rows) - back
+    exists = source >= 0
+    copy_rows(
+        lines, good[source[exists]], lines, rows[exists], keep=("transaction_id",)
+    )
+
+
+def replay_lines(
+    generation: Generation,
+    rng: np.random.Generator,
+    lines: Lines,
+    kinds: np.ndarray,
+    previous: Lines,
+) -> None:
+    """Turn rows into replays of good lines that were delivered before them.
+
+    Changes ``lines``; rows before which there is nothing to replay become good ones,
+    in ``kinds`` too.
+
+    Args:
+        generation: for the period and how many lines a day has.
+        rng: random numbers.
+        lines: the partition, before anything is spoiled.
+        kinds: what each row is to become.
+        previous: good lines from the end of the previous partition, perhaps none.
+    """
+    good = np.flatnonzero(kinds == GOOD)
+    rows = np.flatnonzero(kinds == DUPLICATE)
+    before = np.searchsorted(good, rows)
+    days = (generation.end - generation.start).days + 1
+    delay = rng.exponential(_DELAY_DAYS * generation.rows / days, len(rows))
+    own = (before - 1 - delay.astype(np.int64)) % np.maximum(before, 1)
+    other = rng.integers(0, max(previous.count, 1), len(rows))
+
+    is_other = (rng.random(len(rows)) < _FROM_PREVIOUS) | (before == 0)
+    is_other &= previous.count > 0
+    is_own = ~is_other & (before > 0)
+    copy_rows(previous, other[is_other], lines, rows[is_other])
+    copy_rows(lines, good[own[is_own]], lines, rows[is_own])
+    kinds[rows[~is_other & ~is_own]] = GOOD
+    _change_some(generation, rng, lines, rows[is_other | is_own])
+
+
+def _change_some(
+    generation: Generation, rng: np.random.Generator, lines: Lines, rows: np.ndarray
+) -> None:
+    """Corrections: the same id with a later time, some with the return flag flipped."""
+    changed = rows[rng.random(len(rows)) < _CHANGED]
+    days = rng.exponential(_DELAY_DAYS, len(changed))
+    seconds = 1 + (days * 86_400).astype(np.int64)
+    end = np.datetime64(generation.end, "us").astype(np.int64)
+    last = end + 86_399 * MICROSECONDS
+    later = lines.values["timestamp"][changed] + seconds * MICROSECONDS
+    lines.values["timestamp"][changed] = np.minimum(later, last)
+    flipped = changed[rng.random(len(changed)) < 0.5]
+    lines.values["is_returned"][flipped] ^= True
+    lines.nulls["is_returned"][flipped] = False
+
+
+def spoil_lines(
+    generation: Generation, rng: np.random.Generator, lines: Lines, kinds: np.ndarray
+) -> None:
+    """Put every defect but the replays into its rows of ``lines``, in place."""
+    values, nulls = lines
+
+    def rows_of(name: str) -> np.ndarray:
+        return np.flatnonzero(kinds == NAMES.index(name) + 1)
+
+    for column in ("transaction_id", "customer_id", "timestamp", "quantity"):
+        nulls[column][rows_of(f"missing_{column}")] = True
+
+    rows = rows_of("missing_amount")
+    not_numbers = np.array([np.nan, np.nan, np.inf, -np.inf])
+    values["amount"][rows] = rng.choice(not_numbers, len(rows))
+    nulls["amount"][rows] = rng.random(len(rows)) < 0.5
+
+    rows = rows_of("non_positive_amount")
+    values["amount"][rows] *= rng.choice([-1.0, -1.0, 0.0], len(rows))
+    rows = rows_of("non_positive_quantity")
+    values["quantity"][rows] *= rng.choice([-1, 0], len(rows))
+
+    rows = rows_of("discount_out_of_range")
+    values["discount"][rows] = rng.choice([-0.2, -0.05, 1.1, 1.5, 25.0], len(rows))
+    nulls["discount"][rows] = False
+    rows = rows_of("rating_out_of_range")
+    values["rating"][rows] = rng.choice([-1.0, 0.0, 6.0, 9.0, 10.0], len(rows))
+    nulls["rating"][rows] = False
+
+    rows = rows_of("future_timestamp")
+    values["timestamp"][rows] = _absurd_times(generation, rng, len(rows))
+
+
+def _absurd_times(
+    generation: Generation, rng: np.random.Generator, count: int
+) -> np.ndarray:
+    """30 to 80 years after the period and after every sensible ``as_of``."""
+    start = np.datetime64(max(generation.end, _ABSURD_FROM), "s").astype(np.int64)
+    seconds = rng.integers(30 * _YEAR_SECONDS, 80 * _YEAR_SECONDS, count)
+    return np.minimum(start + seconds, _LAST_SECOND) * MICROSECONDS

@@ -1,0 +1,37 @@
+"""Describe the generation of raw transactions; Dask makes the partitions in parallel."""
+
+import functools
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from dask_etl.engine.partitions import Gathered, Partitions, Parts
+from dask_etl.transactions import schema
+from dask_etl.transactions.parameters import Generation
+
+from .generator import generate_partition, partition_count
+
+
+def generate(generation: Generation) -> tuple[Parts, Gathered]:
+    """Generate retail transactions, a part per partition, and count their defects.
+
+    Returns:
+        Lazy ``raw_transactions`` and ``generation_truth``.
+    """
+    partitions = Partitions(
+        range(max(partition_count(generation), 1)),
+        functools.partial(generate_partition, generation),
+    )
+    return (
+        partitions.parts("raw_transactions", schema.raw()),
+        partitions.gather(
+            "generation_truth", add_truths, schema=schema.GENERATION_TRUTH
+        ),
+    )
+
+
+def add_truths(partials: Sequence[pa.Table]) -> pa.Table:
+    """Add up the counts of several partitions."""
+    truths = pa.concat_tables(partials).to_pandas()
+    total = truths.groupby("defect", sort=False, as_index=False)["rows"].sum()
+    return pa.Table.from_pandas(total, schema.GENERATION_TRUTH, preserve_index=False)

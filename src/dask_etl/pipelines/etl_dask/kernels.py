@@ -1,0 +1,185 @@
+"""What the Dask engine does with one partition: survey, screen, enrich, summarise.
+
+Each step takes and returns tables by name, as :mod:`dask_etl.engine.partitions` has
+it: ``rows`` are raw transactions, ``origin`` tells where they stood.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+import pyarrow as pa
+
+from dask_etl.engine.partitions import Origin, Tables
+from dask_etl.transactions import schema, summaries
+from dask_etl.transactions.features import add_features, fill_missing
+from dask_etl.transactions.parameters import Cleaning, Features
+from dask_etl.transactions.rules import (
+    BIT,
+    SCREENED_COLUMNS,
+    broken_rules,
+    check_balance,
+    check_thresholds,
+    reasons,
+)
+from dask_etl.transactions.summaries import Domain
+
+SURVEYED_COLUMNS = [*SCREENED_COLUMNS, *schema.LABEL_COLUMNS]
+_COUNTS = ["rows_read", "rows_kept", "rows_rejected", *schema.RULES]
+
+
+def survey_partition(tables: Tables, as_of: datetime) -> Tables:
+    """Note what the judgement of other partitions' rows depends on.
+
+    Returns:
+        ``keys``: ``transaction_id`` and ``row`` of the rows that break no rule so far;
+        ``extent``: one row with the labels found and the first and last timestamp.
+    """
+    rows = tables["rows"]
+    kept = (broken_rules(rows, as_of) == 0).nonzero()[0].astype(np.int32)
+    keys = pa.table(
+        {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
+    )
+    timestamps = rows["timestamp"].combine_chunks().cast(pa.int64())
+    micros = timestamps.fill_null(0).to_numpy()[kept]
+    extent = {
+        name: pa.array([rows[name].combine_chunks().dictionary], pa.list_(pa.string()))
+        for name in schema.LABEL_COLUMNS
+    }
+    extent["first"] = pa.array([micros.min() if len(micros) else None], pa.int64())
+    extent["last"] = pa.array([micros.max() if len(micros) else None], pa.int64())
+    return {"keys": keys, "extent": pa.table(extent)}
+
+
+def domain_of(extents: pa.Table) -> Domain:
+    """Join the extents of all partitions."""
+    labels = {
+        name: tuple(
+            sorted(
+                {schema.UNKNOWN, *extents[name].combine_chunks().flatten().to_pylist()}
+            )
+        )
+        for name in schema.LABEL_COLUMNS
+    }
+    instants = [extents[name].cast(schema.TIMESTAMP) for name in ("first", "last")]
+    first, last = (column.drop_null().to_numpy() for column in instants)
+    if not len(first):
+        return Domain(labels, 0, 0)
+    first_month = int(first.min().astype("datetime64[M]").astype(int))
+    last_month = int(last.max().astype("datetime64[M]").astype(int))
+    return Domain(labels, first_month, last_month - first_month + 1)
+
+
+def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) -> Tables:
+    """Tell the rows that stay from those that do not, and count both.
+
+    Args:
+        tables: ``rows`` and their ``origin``.
+        as_of: the moment the rows are judged at.
+        later_copies: ``row`` numbers of this partition whose id came before.
+
+    Returns:
+        ``kept`` (raw columns), ``rejected`` (``schema.rejected``) and ``ledger``
+        (counts by source file).
+    """
+    rows, origin = tables["rows"], tables["origin"]
+    verdict = broken_rules(rows, as_of)
+    verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
+    bad = verdict.nonzero()[0]
+    segment, source_row = origin.locate(bad)
+    kept = rows.filter(pa.array(verdict == 0)) if len(bad) else rows
+    return {
+        "kept": kept,
+        "rejected": _rejected(rows, bad, verdict[bad], origin, segment, source_row),
+        "ledger": _counts(origin, segment, verdict[bad]),
+    }
+
+
+def _rejected(
+    rows: pa.Table,
+    bad: np.ndarray,
+    verdict: np.ndarray,
+    origin: Origin,
+    segment: np.ndarray,
+    source_row: np.ndarray,
+) -> pa.Table:
+    rejected = rows.take(bad)
+    for position, field in enumerate(rejected.schema):
+        if pa.types.is_floating(field.type):
+            # NaN says no more than null does; one of them is enough for readers.
+            values = rejected[field.name].combine_chunks()
+            values = pa.array(values.to_numpy(zero_copy_only=False), from_pandas=True)
+            rejected = rejected.set_column(position, field.name, values)
+    files = pa.array([name for name, _, _ in origin.segments], pa.string())
+    source_file = pa.DictionaryArray.from_arrays(segment.astype(np.int32), files)
+    return (
+        rejected.append_column("reasons", reasons(verdict))
+        .append_column("source_file", source_file)
+        .append_column("source_row", pa.array(source_row, pa.int64()))
+    )
+
+
+def _counts(origin: Origin, segment: np.ndarray, verdict: np.ndarray) -> pa.Table:
+    files = [name for name, _, _ in origin.segments]
+    rows = np.array([rows for _, _, rows in origin.segments], np.int64)
+    rejected = np.bincount(segment, minlength=len(files))
+    broken = {
+        rule: np.bincount(segment[(verdict & bit) != 0], minlength=len(files))
+        for rule, bit in BIT.items()
+    }
+    return pa.table(
+        {
+            "source_file": pa.array(files, pa.string()),
+            "rows_read": rows,
+            "rows_kept": rows - rejected,
+            "rows_rejected": rejected,
+            **broken,
+        }
+    )
+
+
+def merge_ledgers(partials: Sequence[pa.Table]) -> pa.Table:
+    """Add up the counts by source file, in raw order."""
+    ledger = pa.concat_tables(partials).to_pandas()
+    merged = ledger.groupby("source_file", sort=False)[_COUNTS].sum().reset_index()
+    return pa.Table.from_pandas(merged, partials[0].schema, preserve_index=False)
+
+
+def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.Table:
+    """Complete ``schema.ROW_LEDGER``; refuse one out of balance or past a threshold."""
+    ledger = merged.to_pandas()
+    check_balance(ledger)
+    check_thresholds(ledger, cleaning)
+    instants = pa.array([as_of] * len(merged), schema.TIMESTAMP)
+    return merged.append_column("as_of", instants).cast(schema.ROW_LEDGER)
+
+
+def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tables:
+    """Fill what is missing in the kept rows and add the features."""
+    kept = fill_missing(tables.pop("kept"), domain.labels)
+    return {**tables, "clean": add_features(kept, features)}
+
+
+def summarise_partition(tables: Tables, domain: Domain) -> Tables:
+    """Add the partial ``cube`` and ``customers`` of the clean rows."""
+    clean = tables["clean"]
+    return {
+        **tables,
+        "cube": summaries.cube_partial(clean),
+        "customers": summaries.customers_partial(clean, domain),
+    }
+
+
+def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
+    """Merge partial cubes."""
+    return summaries.merge_cubes(pa.concat_tables(partials))
+
+
+def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
+    """Merge partial customer tables."""
+    return summaries.merge_customers(pa.concat_tables(partials))
+
+
+def concatenate(partials: Sequence[pa.Table]) -> pa.Table:
+    """Put partial tables one after another."""
+    return pa.concat_tables(partials)

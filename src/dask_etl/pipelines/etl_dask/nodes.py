@@ -1,0 +1,118 @@
+"""The Dask ETL, described: nothing here computes; the last node's outputs run as one."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from dask_etl.engine.deduplicate import (
+    buckets_for,
+    by_customer,
+    by_transaction,
+    later_copies,
+)
+from dask_etl.engine.partitions import Gathered, Lazy, Partitions
+from dask_etl.pipelines.etl_dask import kernels
+from dask_etl.transactions import schema, summaries
+from dask_etl.transactions.parameters import Cleaning, Clock, Features
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a row's treatment needs to know of all other rows.
+
+    Attributes:
+        later_copies: rows whose transaction id came before, by partition.
+        domain: the labels and months there are (:class:`summaries.Domain`).
+        buckets: how many buckets rows that must meet are hashed into.
+    """
+
+    later_copies: Gathered
+    domain: Gathered
+    buckets: int
+
+
+def resolve_as_of(clock: Clock) -> datetime:
+    """Return the moment that the data is judged at: the parameter, or now."""
+    return clock.resolve()
+
+
+def survey(raw: "dd.DataFrame", as_of: datetime) -> Survey:
+    """Read the screened columns once: find duplicates, labels and months.
+
+    Args:
+        raw: raw transactions; those of our datasets are read straight as Arrow.
+        as_of: later rows are not valid, and do not count as first copies.
+    """
+    rows = Partitions.of(raw, kernels.SURVEYED_COLUMNS)
+    buckets = buckets_for(rows.count_rows())
+    surveyed = rows.map(kernels.survey_partition, as_of=as_of)
+    return Survey(
+        later_copies=surveyed.gather(
+            "keys",
+            later_copies,
+            bucket=by_transaction,
+            buckets=buckets,
+            associative=False,
+            scatter=True,
+        ),
+        domain=surveyed.gather("extent", kernels.concatenate, finish=kernels.domain_of),
+        buckets=buckets,
+    )
+
+
+def screen(raw: "dd.DataFrame", survey: Survey, as_of: datetime) -> Partitions:
+    """Divide the rows into ``kept`` and ``rejected``, and count them per file."""
+    return Partitions.of(raw).map(
+        kernels.screen_partition, as_of=as_of, later_copies=survey.later_copies
+    )
+
+
+def enrich(screened: Partitions, survey: Survey, features: Features) -> Partitions:
+    """Fill the gaps of the kept rows and add money, price class and calendar."""
+    return screened.map(
+        kernels.enrich_partition, domain=survey.domain, features=features
+    )
+
+
+def summarise(
+    enriched: Partitions, survey: Survey, as_of: datetime, cleaning: Cleaning
+) -> tuple[Lazy, Lazy, Lazy, Lazy, Lazy]:
+    """Name all tables of the run; they are computed together, in one pass.
+
+    Returns:
+        Lazy ``clean_transactions``, ``rejected_transactions``, ``row_ledger``,
+        ``sales_cube`` and ``customers``.
+    """
+    rows = enriched.map(kernels.summarise_partition, domain=survey.domain)
+    raw_schema = rows.raw_schema
+    customer_id = raw_schema.field("customer_id").type
+    return (
+        rows.parts("clean", schema.clean(raw_schema)),
+        rows.parts("rejected", schema.rejected(raw_schema)),
+        rows.gather(
+            "ledger",
+            kernels.merge_ledgers,
+            schema=schema.ROW_LEDGER,
+            finish=kernels.finish_ledger,
+            arguments={"as_of": as_of, "cleaning": cleaning},
+        ),
+        rows.gather(
+            "cube",
+            kernels.merge_cubes,
+            schema=schema.SALES_CUBE,
+            finish=summaries.finish_cube,
+            arguments={"domain": survey.domain},
+        ),
+        rows.gather(
+            "customers",
+            kernels.merge_customers,
+            schema=schema.customers(customer_id),
+            bucket=by_customer,
+            buckets=survey.buckets,
+            finish=summaries.finish_customers,
+            arguments={"domain": survey.domain},
+        ),
+    )

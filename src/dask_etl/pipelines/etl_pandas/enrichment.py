@@ -1,0 +1,90 @@
+"""What is known of a sale line: gaps filled, money, price category, calendar."""
+
+import numpy as np
+import pandas as pd
+
+from dask_etl.transactions.parameters import Features
+from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
+
+from .cleaning import LABELS, finite, locate
+
+EXACT = 2**53
+"""Whole numbers below this are exact in double precision."""
+
+
+def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
+    """Fill in what kept rows lack and add the features.
+
+    - ``net_amount`` = amount × (1 − discount), unrounded;
+    - ``revenue`` = net_amount × quantity in whole cents, rounded half to even;
+    - ``price_category`` by ``amount``, upper bounds included;
+    - ``year``, ``month``, ``quarter``, ``day_of_week`` (Monday = 0), UTC.
+
+    Returns:
+        ``schema.clean``, in raw order.
+
+    Raises:
+        ValueError: the revenue of a line is too large to be exact.
+    """
+    lines = fill_missing(kept)
+    net_amount = lines["amount"] * (1 - lines["discount"])
+    cents = revenue_cents(net_amount, lines["quantity"])
+    check_exact(cents, kept)
+    sold = lines["timestamp"].dt
+    clean = lines.assign(
+        net_amount=net_amount,
+        revenue=cents / 100,
+        price_category=pd.cut(
+            lines["amount"],
+            bins=[-np.inf, *features.price_bounds, np.inf],
+            labels=list(PRICE_CATEGORIES),
+            ordered=False,
+        ),
+        year=sold.year.astype("int16"),
+        month=sold.month.astype("int8"),
+        quarter=sold.quarter.astype("int8"),
+        day_of_week=sold.day_of_week.astype("int8"),
+    ).reset_index(drop=True)
+    # The positions that these speak of end here.
+    clean.attrs = {}
+    return clean
+
+
+def fill_missing(kept: pd.DataFrame) -> pd.DataFrame:
+    """Give optional columns their default; ``rating`` stays null, as ±inf becomes."""
+    lines = kept.assign(
+        discount=finite(kept["discount"]).fillna(0),
+        rating=finite(kept["rating"]),
+        is_returned=kept["is_returned"].fillna(False).astype(bool),
+        quantity=kept["quantity"].astype("Int64").astype("int64"),
+        **{name: kept[name].fillna(UNKNOWN).astype("category") for name in LABELS},
+    )
+    # Kept rows have ids, so their integers need no room for nulls any more.
+    ids = lines[["transaction_id", "customer_id"]].select_dtypes("Int64")
+    return lines.astype(dict.fromkeys(ids, "int64"))
+
+
+def revenue_cents(net_amount: pd.Series, quantity: pd.Series) -> pd.Series:
+    """Return the revenue of each line in whole cents, still float64."""
+    return np.rint(net_amount * quantity * 100)
+
+
+def check_exact(cents: pd.Series, kept: pd.DataFrame) -> None:
+    """Refuse revenues past what float64 holds to the cent.
+
+    Raises:
+        ValueError: names the first such line, by file and row.
+    """
+    too_large = cents.index[cents.abs() >= EXACT]
+    if too_large.empty:
+        return
+    position = too_large[0]
+    files = kept.attrs.get("source_files", [("raw_transactions", position + 1)])
+    number = locate(position, files)
+    row = position - sum(rows for _, rows in files[:number])
+    amount, quantity = kept.loc[position, ["amount", "quantity"]]
+    raise ValueError(
+        f"{files[number][0]}, row {row}: amount {amount:g} × quantity {quantity:g} is "
+        "beyond 2**53 cents and cannot be added up exactly (column revenue); correct "
+        "or remove the row"
+    )

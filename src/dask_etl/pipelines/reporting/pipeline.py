@@ -1,0 +1,128 @@
+"""Reporting: are both engines right, what do the data say, what did it cost?"""
+
+import warnings
+
+from kedro.pipeline import Node, Pipeline
+
+from .figures import (
+    business_insights,
+    category_revenue,
+    cohort_retention,
+    customer_segments,
+    monthly_sales,
+    regional_analysis,
+    seasonality,
+    weekday_pattern,
+)
+from .performance import performance_comparison
+from .report import render_report
+from .verification import TABLES, require_identical, verify_engines
+
+ANALYSES = {
+    "regions": "dask.region_performance",
+    "categories": "dask.category_performance",
+    "months": "dask.monthly_sales",
+    "weekdays": "dask.weekday_pattern",
+    "segments": "dask.segment_summary",
+    "cohorts": "dask.cohort_retention",
+}
+
+
+def create_pipeline() -> Pipeline:
+    """Verify the engines against each other, draw the figures, write the report."""
+    with warnings.catch_warnings():
+        # Kedro warns of dots outside a namespace: these nodes read from two of them.
+        warnings.filterwarnings("ignore", message="One or more dataset names contain")
+        return Pipeline(_nodes(), tags="reporting")
+
+
+def _nodes() -> list[Node]:
+    return [
+        Node(
+            func=verify_engines,
+            inputs={
+                f"{engine}_{table}": f"{engine}.{table}"
+                for table in TABLES
+                for engine in ("dask", "pandas")
+            },
+            outputs="verification",
+            name="verify_engines",
+        ),
+        Node(
+            func=performance_comparison,
+            inputs="run_metrics",
+            outputs="performance_comparison_plot",
+            name="plot_performance_comparison",
+        ),
+        Node(
+            func=regional_analysis,
+            inputs="dask.region_performance",
+            outputs="regional_analysis_plot",
+            name="plot_regional_analysis",
+        ),
+        Node(
+            func=category_revenue,
+            inputs="dask.category_performance",
+            outputs="category_revenue_plot",
+            name="plot_category_revenue",
+        ),
+        Node(
+            func=monthly_sales,
+            inputs="dask.monthly_sales",
+            outputs="monthly_sales_plot",
+            name="plot_monthly_sales",
+        ),
+        Node(
+            func=seasonality,
+            inputs="dask.monthly_sales",
+            outputs="seasonality_plot",
+            name="plot_seasonality",
+        ),
+        Node(
+            func=weekday_pattern,
+            inputs="dask.weekday_pattern",
+            outputs="weekday_pattern_plot",
+            name="plot_weekday_pattern",
+        ),
+        Node(
+            func=customer_segments,
+            inputs="dask.segment_summary",
+            outputs="customer_segments_plot",
+            name="plot_customer_segments",
+        ),
+        Node(
+            func=cohort_retention,
+            inputs="dask.cohort_retention",
+            outputs="cohort_retention_plot",
+            name="plot_cohort_retention",
+        ),
+        Node(
+            func=business_insights,
+            inputs=ANALYSES,
+            outputs="business_insights_plot",
+            name="plot_business_insights",
+        ),
+        Node(
+            func=render_report,
+            inputs={
+                **ANALYSES,
+                "customers": "dask.customer_summary",
+                "row_ledger": "dask.row_ledger",
+                "verification": "verification",
+                "run_metrics": "run_metrics",
+            },
+            outputs="report",
+            name="write_report",
+        ),
+        Node(
+            func=require_identical,
+            inputs=[
+                "verification",
+                "dask.row_ledger",
+                "pandas.row_ledger",
+                "report",
+            ],
+            outputs=None,
+            name="require_identical",
+        ),
+    ]

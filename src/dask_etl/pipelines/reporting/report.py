@@ -1,0 +1,210 @@
+"""The report in Markdown: what the data say, and why they can be believed."""
+
+import pandas as pd
+
+from dask_etl.transactions.schema import RULES
+
+from . import findings
+from .performance import latest_runs, performance_finding, ratio, totals
+from .style import number, percent
+
+WORST_FILES = 5
+"""Source files with the largest share of rejected rows that are listed."""
+
+
+def render_report(
+    *,
+    row_ledger: pd.DataFrame,
+    verification: pd.DataFrame,
+    run_metrics: pd.DataFrame,
+    regions: pd.DataFrame,
+    categories: pd.DataFrame,
+    months: pd.DataFrame,
+    weekdays: pd.DataFrame,
+    segments: pd.DataFrame,
+    cohorts: pd.DataFrame,
+    customers: pd.DataFrame,
+) -> str:
+    """Put the findings of a run on one page, with links to its figures.
+
+    Returns:
+        Markdown; figures are linked as files beside it.
+    """
+    insights = {
+        "regional_analysis": findings.region_finding(regions),
+        "category_revenue": findings.category_finding(categories),
+        "monthly_sales": findings.month_finding(months),
+        "seasonality": findings.season_finding(months),
+        "weekday_pattern": findings.weekday_finding(weekdays),
+        "customer_segments": findings.segment_finding(segments),
+        "cohort_retention": findings.cohort_finding(cohorts),
+    }
+    sections = [
+        "# Sales report",
+        headline_figures(row_ledger, categories, customers),
+        "## What the data say",
+        "\n".join(
+            f"- [{plot.replace('_', ' ').capitalize()}]({plot}.png): {_safe(text)}."
+            for plot, text in insights.items()
+        ),
+        "![Business insights](business_insights.png)",
+        "## Where the rows went",
+        ledger_summary(row_ledger),
+        "## Do both engines agree?",
+        verification_summary(verification),
+        "## What the engines cost",
+        performance_summary(run_metrics),
+        "![Performance comparison](performance_comparison.png)",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def headline_figures(
+    row_ledger: pd.DataFrame, categories: pd.DataFrame, customers: pd.DataFrame
+) -> str:
+    """Size of the business and of its customer base."""
+    who = customers.iloc[0]
+    revenue, returned = (
+        categories["revenue"].sum(),
+        categories["returned_revenue"].sum(),
+    )
+    rows = {
+        "Net revenue (currency units)": number(categories["net_revenue"].sum()),
+        "Revenue before returns": number(revenue),
+        "Returned, share of revenue": percent(returned / revenue) if revenue else "n/a",
+        "Sale lines": f"{int(categories['lines'].sum()):,}",
+        "Customers": f"{int(who['customers']):,}",
+        "Net revenue per customer": _or_na(number, who["average_revenue_per_customer"]),
+        "Customers who bought more than once": percent(who["repeat_purchase_rate"]),
+        "Net revenue from the top 20 % of customers": percent(
+            who["top_20_percent_share"]
+        ),
+        "Gini coefficient of net revenue per customer": _or_na(
+            "{:.2f}".format, who["gini"]
+        ),
+        "Judged at": ", ".join(f"{t:%Y-%m-%d %H:%M} UTC" for t in _moments(row_ledger)),
+    }
+    return _table(["", ""], rows.items())
+
+
+def _moments(row_ledger: pd.DataFrame):
+    return pd.to_datetime(row_ledger["as_of"], utc=True).unique()
+
+
+def _or_na(text, value) -> str:
+    return "n/a" if pd.isna(value) else text(value)
+
+
+def ledger_summary(row_ledger: pd.DataFrame) -> str:
+    """Rows read, kept and rejected; the reasons, most frequent first."""
+    read, kept, rejected = (
+        int(row_ledger[column].sum())
+        for column in ("rows_read", "rows_kept", "rows_rejected")
+    )
+    balance = "=" if read == kept + rejected else "≠"
+    text = (
+        f"{read:,} rows read {balance} {kept:,} kept + {rejected:,} rejected "
+        f"({percent(rejected / read) if read else 'n/a'})."
+    )
+    counts = row_ledger[list(RULES)].sum().sort_values(ascending=False, kind="stable")
+    counts = counts[counts > 0]
+    if counts.empty:
+        return text
+    reasons = _table(
+        ["Reason", "Rows", "Share of rows read"],
+        [
+            (f"`{rule}`", f"{int(count):,}", percent(count / read))
+            for rule, count in counts.items()
+        ],
+    )
+    return (
+        f"{text} A row that broke several rules counts under each.\n\n{reasons}"
+        f"{_worst_files(row_ledger)}"
+    )
+
+
+def _worst_files(row_ledger: pd.DataFrame) -> str:
+    share = row_ledger["rows_rejected"] / row_ledger["rows_read"].where(
+        row_ledger["rows_read"] > 0
+    )
+    overall = row_ledger["rows_rejected"].sum() / row_ledger["rows_read"].sum()
+    worst = share[share > 2 * overall].nlargest(WORST_FILES)
+    if worst.empty:
+        return ""
+    files = _table(
+        ["Source file", "Rows rejected", "Share of its rows"],
+        [
+            (
+                row_ledger.loc[i, "source_file"],
+                f"{int(row_ledger.loc[i, 'rows_rejected']):,}",
+                percent(share[i]),
+            )
+            for i in worst.index
+        ],
+    )
+    return (
+        f"\n\nFiles with more than twice the overall share of rejected rows:\n\n{files}"
+    )
+
+
+def verification_summary(verification: pd.DataFrame) -> str:
+    """Whether every table is identical, and the first difference of each that is not."""
+    same, count = int(verification["identical"].sum()), len(verification)
+    verdict = (
+        f"Yes: all {count} tables are identical, row by row and bit by bit."
+        if same == count
+        else f"**No: {count - same} of {count} tables differ.**"
+    )
+    rows = [
+        (
+            f"`{row.table}`",
+            f"{row.rows_dask:,}",
+            f"{row.rows_pandas:,}",
+            "yes" if row.identical else "**no**",
+            f"{row.differing_rows:,}",
+            row.first_difference if isinstance(row.first_difference, str) else "",
+        )
+        for row in verification.itertuples()
+    ]
+    columns = ["Table", "Rows (Dask)", "Rows (pandas)", "Identical", "Differing rows"]
+    return f"{verdict}\n\n{_table([*columns, 'First difference'], rows)}"
+
+
+def performance_summary(run_metrics: pd.DataFrame) -> str:
+    """Time, memory and CPU use of the latest run of each engine."""
+    total = totals(latest_runs(run_metrics))
+    finding = f"{performance_finding(run_metrics)}."
+    if total.empty:
+        return finding
+    columns = {
+        "Wall time (s)": ("wall_seconds", "{:,.1f}"),
+        "CPU time (s)": ("cpu_seconds", "{:,.1f}"),
+        "CPU use of all cores": ("cpu_use", "{:.0%}"),
+        "Cores": ("cores", "{:d}"),
+        "Memory before (MB)": ("memory_at_start_mb", "{:,.0f}"),
+        "Peak memory (MB)": ("peak_memory_mb", "{:,.0f}"),
+    }
+    rows = [
+        (label, *(form.format(total.loc[engine, column]) for engine in total.index))
+        for label, (column, form) in columns.items()
+    ]
+    if len(total) == 2:
+        rows = [
+            (*row, ratio(*total[column].loc[["Dask", "pandas"]]))
+            for row, (column, _) in zip(rows, columns.values(), strict=True)
+        ]
+    heads = ["", *total.index, *(["Dask ÷ pandas"] if len(total) == 2 else [])]
+    return f"{finding}\n\n{_table(heads, rows)}"
+
+
+def _table(heads, rows) -> str:
+    """A Markdown table; numbers are aligned by whoever shows it."""
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(
+        f"| {' | '.join(_safe(str(cell)) for cell in line)} |" for line in lines
+    )
+
+
+def _safe(text: str) -> str:
+    """Keep a label from ending its table cell or line."""
+    return text.replace("|", "\\|").replace("\n", " ")

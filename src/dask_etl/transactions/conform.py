@@ -1,0 +1,128 @@
+"""Bring raw files of differing make to one schema, or refuse them by name.
+
+What differs and does no harm is widened (integers to int64, int to float, any
+timestamp to µs UTC, dictionary to plain strings); what would lose or invent data is
+refused with the file, the column and the remedy. ``docs/operations.md`` lists it all.
+"""
+
+import logging
+from collections.abc import Mapping
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dask_etl.transactions import schema
+
+logger = logging.getLogger(__name__)
+
+
+class SchemaError(ValueError):
+    """A raw file does not have the columns or types of raw transactions."""
+
+
+def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
+    """Find the raw schema that all files can be widened to.
+
+    Args:
+        files: the Arrow schema of every raw file, by file name.
+
+    Returns:
+        ``schema.raw`` with the types of the ids and of the quantity filled in.
+
+    Raises:
+        SchemaError: a column is missing, of the wrong kind, or an id is a number in
+            one file and text in another.
+    """
+    expected = schema.raw()
+    kinds: dict[str, dict[str, str]] = {}
+    unknown: dict[str, str] = {}
+    for file, found in files.items():
+        for column in expected.names:
+            if column not in found.names:
+                raise SchemaError(
+                    f"{file}: column '{column}' is missing (found: "
+                    f"{', '.join(found.names)}). Add it, with nulls where unknown."
+                )
+            kind = _kind(column, found.field(column).type, file)
+            kinds.setdefault(column, {}).setdefault(kind, file)
+        for column in found.names:
+            if column not in expected.names:
+                unknown.setdefault(column, file)
+    for column, file in unknown.items():
+        logger.warning("%s: column '%s' is not used and is left out", file, column)
+    types = {}
+    for column in ("transaction_id", "customer_id"):
+        seen = {kind: file for kind, file in kinds.get(column, {}).items() if kind}
+        if len(seen) > 1:
+            raise SchemaError(
+                f"column '{column}' is text in {seen['string']} and a number in "
+                f"{seen['integer']}; write it as one type in all files"
+            )
+        types[column] = pa.string() if "string" in seen else pa.int64()
+    if "floating" in kinds.get("quantity", {}):
+        types["quantity"] = pa.float64()
+    return schema.raw(**types)
+
+
+def conform(table: pa.Table, target: pa.Schema, file: str) -> pa.Table:
+    """Cast a raw file's rows to the unified schema.
+
+    Columns that the target does not have are left out, their order is the target's.
+
+    Raises:
+        SchemaError: a value does not fit, e.g. an unsigned id beyond int64.
+    """
+    columns = [
+        table[field.name]
+        if table.schema.field(field.name).type == field.type
+        else _cast(table[field.name], field, file)
+        for field in target
+    ]
+    return pa.table(columns, schema=target)
+
+
+def _cast(column: pa.ChunkedArray, field: pa.Field, file: str) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
+        # Nanoseconds are cut to microseconds: no rule or feature looks below them.
+        return pc.cast(column, field.type, safe=column.type.unit != "ns")
+    try:
+        if pa.types.is_dictionary(field.type):
+            return column.cast(pa.string()).dictionary_encode()
+        return column.cast(field.type)
+    except pa.ArrowInvalid as error:
+        raise SchemaError(
+            f"{file}: column '{field.name}' of type {column.type} has a value that "
+            f"{field.type} cannot hold ({error}); correct it at the source"
+        ) from error
+
+
+_EXPECTED = {
+    "transaction_id": ("integer", "string"),
+    "customer_id": ("integer", "string"),
+    "product_category": ("string",),
+    "region": ("string",),
+    "amount": ("floating", "integer"),
+    "quantity": ("integer", "floating"),
+    "discount": ("floating", "integer"),
+    "timestamp": ("timestamp",),
+    "rating": ("floating", "integer"),
+    "is_returned": ("boolean",),
+}
+
+
+def _kind(column: str, found: pa.DataType, file: str) -> str:
+    """Name the family of a type; "" for a column of nulls only."""
+    if pa.types.is_null(found):
+        return ""
+    value = found.value_type if pa.types.is_dictionary(found) else found
+    for kind in _EXPECTED[column]:
+        if kind == "string":
+            fits = value in (pa.string(), pa.large_string(), pa.string_view())
+        else:
+            fits = getattr(pa.types, f"is_{kind}")(value)
+        if fits:
+            return kind
+    raise SchemaError(
+        f"{file}: column '{column}' is {found}; expected "
+        f"{' or '.join(_EXPECTED[column])}. Convert it at the source."
+    )

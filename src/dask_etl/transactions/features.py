@@ -1,0 +1,135 @@
+"""What is known of a kept line beyond its raw columns: money, price class, calendar."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from dask_etl.transactions.parameters import Features
+from dask_etl.transactions.rules import numbers
+from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+EXACT = 2**53
+"""Largest whole number up to which float64 holds every whole number."""
+
+
+def fill_missing(table: pa.Table, labels: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Give the optional columns of kept rows their values.
+
+    ``discount`` becomes 0, ``is_returned`` false, the label columns ``"Unknown"``;
+    ``rating`` stays null. NaN and ±inf count as missing.
+
+    Args:
+        table: kept rows, raw columns, label columns dictionary-encoded.
+        labels: all labels of the data set by label column, sorted, with "Unknown";
+            the result is encoded with them, whatever the partition.
+    """
+    discount, rating = numbers(table, "discount"), numbers(table, "rating")
+    filled = {
+        "quantity": _whole(table, "quantity"),
+        "discount": pa.array(np.where(np.isfinite(discount), discount, 0.0)),
+        "rating": pa.array(rating, mask=~np.isfinite(rating)),
+        "is_returned": table["is_returned"].fill_null(False),
+        **{name: _relabel(table[name], known) for name, known in labels.items()},
+    }
+    for name, values in filled.items():
+        table = table.set_column(table.schema.get_field_index(name), name, values)
+    return table
+
+
+def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
+    """Return a column of whole numbers as int64."""
+    if pa.types.is_integer(table.schema.field(column).type):
+        return table[column]
+    values = numbers(table, column)
+    fractions = (values != np.rint(values)).nonzero()[0]
+    if len(fractions):
+        row = int(fractions[0])
+        raise ValueError(
+            f"transaction_id {table['transaction_id'][row].as_py()!r}: {column} "
+            f"{values[row]:g} is not a whole number; correct it at the source"
+        )
+    return pa.array(values.astype(np.int64))
+
+
+def _relabel(column: pa.ChunkedArray, labels: Sequence[str]) -> pa.DictionaryArray:
+    """Encode a dictionary column anew with ``labels``; null becomes "Unknown"."""
+    local = column.combine_chunks()
+    code = {label: position for position, label in enumerate(labels)}
+    # The last entry of the look-up is that of a null, whose index is read as -1.
+    lookup = [code.get(label, -1) for label in local.dictionary.to_pylist()]
+    lookup = np.array([*lookup, code[UNKNOWN]], np.int32)
+    codes = lookup[local.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
+    return pa.DictionaryArray.from_arrays(codes, pa.array(labels, pa.string()))
+
+
+def add_features(table: pa.Table, features: Features) -> pa.Table:
+    """Append ``net_amount`` … ``day_of_week`` to kept, filled rows.
+
+    Money: ``net_amount`` = amount × (1 − discount); ``revenue`` = whole cents of
+    net_amount × quantity, rounded half to even, in currency units.
+
+    Raises:
+        ValueError: a line's revenue has too many digits to be held exactly.
+    """
+    amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
+    net_amount = amount * (1 - numbers(table, "discount"))
+    cents = np.rint(net_amount * quantity * 100)
+    if len(cents) and cents.max() >= EXACT:
+        worst = int(cents.argmax())
+        raise ValueError(
+            f"transaction_id {table['transaction_id'][worst].as_py()!r}: amount "
+            f"{amount[worst]:g} × quantity {quantity[worst]:g} is beyond 2**53 cents "
+            "and cannot be added up exactly; correct or remove the row"
+        )
+    days = day_numbers(table)
+    columns = {
+        "net_amount": net_amount,
+        "revenue": cents / 100,
+        "price_category": _price_category(amount, features.price_bounds),
+        **calendar(days),
+    }
+    for name, values in columns.items():
+        table = table.append_column(name, pa.array(values))
+    return table
+
+
+def day_numbers(table: pa.Table) -> np.ndarray:
+    """Days since 1970-01-01 (UTC) of each row's timestamp, int64."""
+    micros = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
+    return micros // MICROSECONDS_PER_DAY
+
+
+def calendar(days: np.ndarray) -> dict[str, np.ndarray]:
+    """Year, month, quarter and day of week (Monday = 0) of day numbers."""
+    if not len(days):
+        first = last = 0
+    else:
+        first, last = int(days.min()), int(days.max())
+    # Data spans a few thousand days: look them up instead of computing each row's.
+    known = _calendar_of(first, last)
+    offsets = days - first
+    return {name: values[offsets] for name, values in known.items()}
+
+
+@functools.lru_cache(maxsize=256)
+def _calendar_of(first: int, last: int) -> dict[str, np.ndarray]:
+    days = np.arange(first, last + 1)
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    month = months % 12 + 1
+    return {
+        "year": (months // 12 + 1970).astype(np.int16),
+        "month": month.astype(np.int8),
+        "quarter": ((month + 2) // 3).astype(np.int8),
+        # 1970-01-01 was a Thursday (3).
+        "day_of_week": ((days + 3) % 7).astype(np.int8),
+    }
+
+
+def _price_category(
+    amount: np.ndarray, bounds: tuple[float, ...]
+) -> pa.DictionaryArray:
+    codes = sum((amount > bound).view(np.int8) for bound in bounds)
+    return pa.DictionaryArray.from_arrays(codes, pa.array(PRICE_CATEGORIES))

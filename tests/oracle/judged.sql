@@ -1,0 +1,46 @@
+-- Every raw row with the rules it broke, in the order of the rules.
+WITH numbers AS (
+    SELECT
+        *,
+        finite(amount) AS price,
+        finite(quantity)::BIGINT AS units,
+        finite(discount) AS cut,
+        finite(rating) AS stars
+    FROM raw
+),
+checked AS (
+    SELECT
+        *,
+        list_filter(
+            [
+                CASE WHEN transaction_id IS NULL THEN 'missing_transaction_id' END,
+                CASE WHEN customer_id IS NULL THEN 'missing_customer_id' END,
+                CASE WHEN "timestamp" IS NULL THEN 'missing_timestamp' END,
+                CASE WHEN price IS NULL THEN 'missing_amount' END,
+                CASE WHEN units IS NULL THEN 'missing_quantity' END,
+                CASE WHEN price <= 0 THEN 'non_positive_amount' END,
+                CASE WHEN units <= 0 THEN 'non_positive_quantity' END,
+                CASE WHEN cut < 0 OR cut > 1 THEN 'discount_out_of_range' END,
+                CASE WHEN stars < 1 OR stars > 5 THEN 'rating_out_of_range' END,
+                CASE WHEN "timestamp" > getvariable('as_of') THEN 'future_timestamp' END
+            ],
+            lambda rule: rule IS NOT NULL
+        ) AS broken
+    FROM numbers
+),
+numbered AS (
+    SELECT
+        *,
+        row_number() OVER (
+            PARTITION BY transaction_id, len(broken) = 0
+            ORDER BY file, source_row
+        ) AS delivery
+    FROM checked
+)
+SELECT
+    * EXCLUDE (broken, delivery),
+    CASE
+        WHEN len(broken) = 0 AND delivery > 1 THEN ['duplicate_transaction_id']
+        ELSE broken
+    END AS reasons
+FROM numbered

@@ -1,0 +1,103 @@
+-- "Complete" asks whether the data span the month, not whether every day sold something.
+WITH months AS (
+    SELECT
+        unnest(
+            generate_series(month_of(first_day), month_of(last_day), INTERVAL 1 MONTH)
+        )::DATE AS month
+    FROM period
+),
+calendar AS (
+    SELECT
+        month,
+        month >= first_day AND last_day(month) <= period.last_day AS is_complete
+    FROM months, period
+),
+labels AS (
+    SELECT DISTINCT product_category FROM kept
+    UNION ALL
+    SELECT '(all)'
+),
+labelled AS (
+    SELECT product_category, month, quantity, cents, returned_cents FROM kept
+    UNION ALL
+    SELECT '(all)', month, quantity, cents, returned_cents FROM kept
+),
+sold AS (
+    SELECT
+        month,
+        product_category,
+        count(*) AS lines,
+        sum(quantity) AS units,
+        sum(cents) AS cents,
+        sum(returned_cents) AS returned_cents
+    FROM labelled
+    GROUP BY month, product_category
+),
+filled AS (
+    SELECT
+        month,
+        product_category,
+        is_complete,
+        coalesce(lines, 0) AS lines,
+        coalesce(units, 0) AS units,
+        coalesce(cents, 0) AS cents,
+        coalesce(returned_cents, 0) AS returned_cents,
+        coalesce(cents - returned_cents, 0) AS net_cents
+    FROM calendar
+    CROSS JOIN labels
+    LEFT JOIN sold USING (month, product_category)
+),
+enough AS (
+    SELECT count(*) FILTER (is_complete) >= 24 AS enough_data FROM calendar
+),
+seasons AS (
+    SELECT
+        product_category,
+        month(month) AS season,
+        ratio(sum(net_cents), count(*)) AS mean_of_season
+    FROM filled
+    WHERE is_complete
+    GROUP BY product_category, season
+),
+years AS (
+    SELECT
+        product_category,
+        ratio(sum(net_cents), count(*)) AS mean_of_all
+    FROM filled
+    WHERE is_complete
+    GROUP BY product_category
+)
+SELECT
+    this.month,
+    this.product_category,
+    this.lines,
+    this.units,
+    currency(this.cents) AS revenue,
+    currency(this.returned_cents) AS returned_revenue,
+    currency(this.net_cents) AS net_revenue,
+    this.is_complete,
+    CASE
+        WHEN this.is_complete AND before.is_complete
+            THEN ratio(this.net_cents, before.net_cents) - 1
+    END AS month_on_month,
+    CASE
+        WHEN this.is_complete AND year_ago.is_complete
+            THEN ratio(this.net_cents, year_ago.net_cents) - 1
+    END AS year_on_year,
+    CASE
+        WHEN enough_data THEN ratio(mean_of_season, mean_of_all)
+    END AS seasonality_index,
+    enough_data
+FROM filled AS this
+LEFT JOIN filled AS before
+    ON before.product_category = this.product_category
+    AND before.month = (this.month - INTERVAL 1 MONTH)::DATE
+LEFT JOIN filled AS year_ago
+    ON year_ago.product_category = this.product_category
+    AND year_ago.month = (this.month - INTERVAL 1 YEAR)::DATE
+LEFT JOIN seasons
+    ON seasons.product_category = this.product_category
+    AND seasons.season = month(this.month)
+LEFT JOIN years ON years.product_category = this.product_category
+CROSS JOIN enough
+ORDER BY this.month, this.product_category

@@ -1,0 +1,34 @@
+import pytest
+
+from dask_etl.pipelines.analytics import create_pipeline
+from dask_etl.transactions.schema import TABLE_NAMES
+
+TABLES = {
+    "region_performance",
+    "category_performance",
+    "monthly_sales",
+    "daily_sales",
+    "weekday_pattern",
+    "customer_segments",
+    "segment_summary",
+    "cohort_retention",
+    "customer_summary",
+}
+
+
+@pytest.mark.parametrize("engine", ["dask", "pandas"])
+def test_each_engine_has_every_analysis_of_its_summaries(engine):
+    pipeline = create_pipeline().only_nodes_with_namespaces([engine])
+    assert pipeline.all_outputs() == {f"{engine}.{table}" for table in TABLES}
+    assert pipeline.inputs() == {
+        f"{engine}.sales_cube",
+        f"{engine}.customers",
+        f"{engine}.row_ledger",
+        "params:segments",
+    }
+    assert {node.name for node in pipeline.nodes} == pipeline.all_outputs()
+
+
+def test_every_table_has_a_schema_and_every_node_the_tag():
+    assert set(TABLE_NAMES) >= TABLES
+    assert all(node.tags == {"analytics"} for node in create_pipeline().nodes)

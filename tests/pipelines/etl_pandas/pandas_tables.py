@@ -1,0 +1,59 @@
+import pandas as pd
+import pyarrow as pa
+
+from dask_etl.pipelines.etl_pandas.cleaning import screen
+from dask_etl.pipelines.etl_pandas.enrichment import enrich
+from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
+from dask_etl.transactions import schema
+from dask_etl.transactions.parameters import Cleaning, Features
+
+AS_OF = pd.Timestamp("2025-01-01", tz="UTC")
+GOOD = {
+    "transaction_id": 1,
+    "customer_id": 7,
+    "product_category": "Toys",
+    "region": "North",
+    "amount": 10.0,
+    "quantity": 2,
+    "discount": 0.25,
+    "timestamp": "2024-02-29T12:00:00",
+    "rating": 4.0,
+    "is_returned": False,
+}
+
+
+def make_raw(*changes, files=None):
+    """Raw rows like GOOD with consecutive ids, each with the given changes."""
+    rows = [
+        {**GOOD, "transaction_id": number, **change}
+        for number, change in enumerate(changes)
+    ]
+    raw = pd.DataFrame(rows, columns=schema.raw().names)
+    raw["timestamp"] = pd.to_datetime(
+        raw["timestamp"], utc=True, format="ISO8601"
+    ).dt.as_unit("us")
+    raw.attrs["source_files"] = files or [("a.parquet", len(raw))]
+    return raw
+
+
+def as_stored(name, frame, **types):
+    """The table as the data set writes it: this fails on a wrong column or type."""
+    table_schema = schema.table(name, types)
+    assert list(frame) == table_schema.names
+    table = pa.Table.from_pandas(frame, schema=table_schema, preserve_index=False)
+    for field in table_schema:
+        assert field.nullable or not table[field.name].null_count, field
+    return table
+
+
+def run(raw):
+    """Raw rows in, every table of the pipeline out, by name."""
+    kept, rejected, ledger = screen(raw, AS_OF, Cleaning())
+    clean = enrich(kept, Features())
+    return {
+        "rejected_transactions": rejected,
+        "row_ledger": ledger,
+        "clean_transactions": clean,
+        "sales_cube": summarise_sales(clean),
+        "customers": summarise_customers(clean),
+    }
