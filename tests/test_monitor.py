@@ -2,7 +2,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 import pyarrow as pa
@@ -102,7 +102,7 @@ def test_sampling_is_cheap():
     assert monitor.usage.cpu_seconds < 0.1
 
 
-NOON = datetime(2025, 1, 1, 12, tzinfo=timezone.utc)
+NOON = datetime(2025, 1, 1, 12, tzinfo=UTC)
 
 
 def record(run_id="r1", pipeline="etl_dask", node="clean", minute=0, **values):

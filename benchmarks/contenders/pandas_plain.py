@@ -83,11 +83,8 @@ def ledger(raw, broken, rejected, as_of):
 def clean(raw, rejected):
     """Return the kept rows, filled in, with the features."""
     table = raw[~rejected].drop(columns=["source_file", "source_row"])
-    if pd.api.types.is_integer_dtype(table["transaction_id"]):
-        table["transaction_id"] = table["transaction_id"].astype("int64")
-    if pd.api.types.is_integer_dtype(table["customer_id"]):
-        table["customer_id"] = table["customer_id"].astype("int64")
-    table["quantity"] = table["quantity"].astype("int64")
+    for number in table.select_dtypes("Int64"):
+        table[number] = table[number].astype("int64")
     table["discount"] = table["discount"].where(np.isfinite(table["discount"]), 0.0)
     table["rating"] = table["rating"].where(np.isfinite(table["rating"]))
     table["is_returned"] = table["is_returned"].fillna(False).astype(bool)
@@ -165,7 +162,7 @@ def lists(pairs):
     """Gather the second column of sorted pairs into one list for each key."""
     key, name = pairs.columns
     sizes = pairs.groupby(key).size()
-    # groupby().agg(list) makes a Python list for each group, five times as slow.
+    # groupby().agg(list) makes a Python list for each group, many times as slow.
     values = pairs[name].astype(DATE if name == "months" else "str")
     column = pa.ListArray.from_arrays(
         np.append(0, sizes.cumsum()).astype("int32"), pa.array(values, from_pandas=True)
@@ -191,7 +188,10 @@ def main():
         "sales_cube": sales_cube(lines),
         "customers": customers(clean_transactions, lines),
     }.items():
-        table.to_parquet(table_file(arguments.out_dir, name), index=False)
+        # to_parquet would note types of lists that read_parquet does not understand.
+        written = pa.Table.from_pandas(table, preserve_index=False)
+        written = written.replace_schema_metadata()
+        pq.write_table(written, table_file(arguments.out_dir, name))
 
 
 if __name__ == "__main__":

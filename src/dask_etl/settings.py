@@ -15,4 +15,6 @@ CONFIG_LOADER_ARGS = {
     "config_patterns": {
         "dask": ["dask*", "dask*/**", "**/dask*"],
     },
+    # An environment names only what it changes.
+    "merge_strategy": {"parameters": "soft", "dask": "soft", "globals": "soft"},
 }

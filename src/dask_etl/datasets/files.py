@@ -206,20 +206,19 @@ def encoding(written: pa.Schema) -> dict:
     dictionaries, split = [], {}
     for field in written:
         kind = field.type
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if pa.types.is_list(kind):
             dictionaries.append(f"{field.name}.list.element")
-        elif pa.types.is_string(kind) or pa.types.is_boolean(kind):
-            # Text that is not an id is a label; ids hardly repeat within a part.
-            if pa.types.is_string(kind) and not field.name.endswith("_id"):
-                dictionaries.append(field.name)
         elif (
             field.name in LOW_CARDINALITY
             or pa.types.is_dictionary(kind)
             or pa.types.is_date(kind)
             or (pa.types.is_integer(kind) and kind.bit_width <= 16)
+            # Text that is not an id is a label; ids hardly repeat within a part.
+            or (is_text and not field.name.endswith("_id"))
         ):
             dictionaries.append(field.name)
-        else:
+        elif pa.types.is_primitive(kind) and kind.bit_width == 64:
             split[field.name] = "BYTE_STREAM_SPLIT"
     return {
         "compression": "snappy",

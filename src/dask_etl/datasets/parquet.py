@@ -14,6 +14,7 @@ from kedro.io.core import (
     AbstractDataset,
     DatasetError,
     Version,
+    generate_timestamp,
     get_protocol_and_path,
 )
 
@@ -113,10 +114,10 @@ class VersionedParquetDataset(AbstractDataset):
 
     @property
     def save_version(self) -> str:
-        """The version that a save makes, the same for all tables of a run."""
-        from kedro.io.core import generate_timestamp
-
-        return self._version.save or generate_timestamp()
+        """The version that a save makes: the run's, told apart if it saved before."""
+        wanted = self._version.save or generate_timestamp()
+        again = sum(known.startswith(wanted) for known in self.store.versions())
+        return f"{wanted}-{again + 1}" if again else wanted
 
     def written_schema(self, found: pa.Schema) -> pa.Schema:
         """Return the schema of the table when its data has the columns found."""
@@ -141,7 +142,8 @@ class VersionedParquetDataset(AbstractDataset):
                 "pandas or Dask DataFrame, or an Arrow table"
             )
         if self._schema is None:
-            return pa.Table.from_pandas(data, preserve_index=False)
+            table = pa.Table.from_pandas(data, preserve_index=False)
+            return table.replace_schema_metadata(None)
         found = pa.Schema.from_pandas(
             data[[name for name in data if name.endswith("_id") or name == "quantity"]],
             preserve_index=False,

@@ -66,8 +66,6 @@ class Cluster:
         options = sized(settings.local_cluster)
         self._started = _start(options)
         self.client = Client(self._started)
-        # Workers of processes must decode columns on their own thread only.
-        self.client.run(_use_one_thread_per_task)
         logger.info("%s", self._describe(options))
 
     def _describe(self, options: Mapping[str, Any]) -> str:
@@ -109,7 +107,8 @@ def _start(options: Mapping[str, Any]):
 
 def sized(settings: LocalClusterSettings) -> dict[str, Any]:
     """Fill in what the settings leave to the machine: workers, threads, memory."""
-    from distributed.system import CPU_COUNT, MEMORY_LIMIT
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
 
     n_workers = settings.n_workers or (CPU_COUNT if settings.processes else 1)
     threads = settings.threads_per_worker or max(1, CPU_COUNT // n_workers)
@@ -141,10 +140,3 @@ def check_address(address: str, allow_insecure: bool) -> None:
         "configuration holds the certificates), or set allow_insecure: true in "
         "dask.yml if the network itself is trusted."
     )
-
-
-def _use_one_thread_per_task() -> None:
-    """Leave parallelism to Dask: Arrow gets no threads of its own."""
-    import pyarrow
-
-    pyarrow.set_cpu_count(1)

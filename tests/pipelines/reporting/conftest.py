@@ -1,6 +1,6 @@
 """Tables as the analytics would make them, of any size, quick and plausible."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -181,7 +181,7 @@ def ledger(files=20):
 
 
 def node_record(pipeline, node, second, wall, peak, **values):
-    noon = datetime(2025, 1, 3, 12, tzinfo=timezone.utc)
+    noon = datetime(2025, 1, 3, 12, tzinfo=UTC)
     return {
         "run_id": f"run-{pipeline}",
         "pipeline": pipeline,

@@ -26,7 +26,7 @@ def draw(name, case):
     if name == "business_insights":
         return figures.business_insights(**{table: case[table] for table in SIX})
     if name == "performance_comparison":
-        return performance.performance_comparison(case["run_metrics"])
+        return performance.performance_comparison(case["run_metrics"], VERIFIED)
     return getattr(figures, name)(case[DRAWN[name]])
 
 
@@ -47,6 +47,7 @@ def drawn_texts(figure, monkeypatch) -> list[Text]:
     return list(dict.fromkeys(seen))
 
 
+VERIFIED = pd.DataFrame({"identical": [True] * 14})
 FIGURES = [*DRAWN, "business_insights", "performance_comparison"]
 
 
@@ -123,6 +124,13 @@ def test_findings_of_the_plain_case(normal):
     assert "a year after their first" in findings.cohort_finding(normal["cohorts"])
 
 
+def test_returns_that_do_not_differ_are_not_ranked(normal):
+    alike = normal["regions"].assign(returned_revenue=lambda t: t["revenue"] * 0.1)
+    assert findings.region_finding(alike).endswith(
+        "returns are much the same everywhere (10 % of value)"
+    )
+
+
 def test_seasonality_says_what_is_missing(normal):
     months = normal["months"].assign(enough_data=False)
     title = figures.seasonality(months).get_suptitle()
@@ -158,9 +166,21 @@ def test_refunds_beyond_sales_are_drawn(normal, tmp_path):
     ],
 )
 def test_performance_of_what_was_measured(engines, title, make_metrics, tmp_path):
-    figure = performance.performance_comparison(make_metrics(engines))
+    figure = performance.performance_comparison(make_metrics(engines), VERIFIED)
     assert figure.get_suptitle() == title
     figure.savefig(tmp_path / "figure.png")
+
+
+def test_speed_is_shown_with_the_verdict_on_the_results(make_metrics):
+    figure = performance.performance_comparison(make_metrics(), VERIFIED)
+    assert "All 14 tables of both engines are identical." in _caption(figure)
+    differing = VERIFIED.assign(identical=[False] * 2 + [True] * 12)
+    figure = performance.performance_comparison(make_metrics(), differing)
+    assert "2 of 14 tables differ between the engines!" in _caption(figure)
+
+
+def _caption(figure):
+    return figure.get_supxlabel().replace("\n", " ")
 
 
 def test_runs_on_different_data_are_not_compared(make_metrics):
@@ -209,7 +229,15 @@ def test_numbers(value, text):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0, "0 %"), (0.083, "8.3 %"), (0.24, "24 %"), (1, "100 %"), (None, "n/a")],
+    [
+        (0, "0 %"),
+        (0.00047, "0.05 %"),
+        (1e-6, "< 0.01 %"),
+        (0.083, "8.3 %"),
+        (0.24, "24 %"),
+        (1, "100 %"),
+        (None, "n/a"),
+    ],
 )
 def test_percentages(share, text):
     assert percent(share) == text

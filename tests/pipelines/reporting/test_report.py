@@ -93,6 +93,11 @@ def test_pipeline_ends_with_the_verdict():
     assert pipeline.inputs() - verification == {"run_metrics"}
 
 
+def test_cost_is_drawn_after_both_engines_ran():
+    names = [node.name for node in create_pipeline().nodes]
+    assert names.index("plot_performance_comparison") > names.index("verify_engines")
+
+
 def test_verdict_can_be_run_alone():
     part = create_pipeline().from_nodes("verify_engines").to_outputs("verification")
     assert [node.name for node in part.nodes] == ["verify_engines"]

@@ -6,7 +6,7 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dask_etl.pipelines.reporting.comparison import as_text, rows_that_match
@@ -170,12 +170,11 @@ def test_floats_are_compared_bit_by_bit_whatever_the_partitions(values, parts, d
     lazy = partitioned(table, parts)
     assert compare("clean_transactions", lazy, table)["identical"]
     row = data.draw(st.integers(0, len(values) - 1))
+    assume(np.isnan(values[row]) or values[row] > np.finfo(float).min)
     other = table.copy()
     other.loc[row, "net"] = (
         0.5 if np.isnan(values[row]) else np.nextafter(values[row], -np.inf)
     )
-    if other.loc[row, "net"] == values[row]:
-        return  # already minus infinity
     found = compare("clean_transactions", lazy, other)
     assert found["differing_rows"] == 1
     assert f"transaction_id={row}: net is" in found["first_difference"]

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import Any
 
 from dask_etl.engine.deduplicate import (
     buckets_for,
@@ -15,8 +15,8 @@ from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.transactions import schema, summaries
 from dask_etl.transactions.parameters import Cleaning, Clock, Features
 
-if TYPE_CHECKING:
-    import dask.dataframe as dd
+# A Dask DataFrame: Dask is imported by what runs, not by what describes.
+DaskFrame = Any
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def resolve_as_of(clock: Clock) -> datetime:
     return clock.resolve()
 
 
-def survey(raw: "dd.DataFrame", as_of: datetime) -> Survey:
+def survey(raw: DaskFrame, as_of: datetime) -> Survey:
     """Read the screened columns once: find duplicates, labels and months.
 
     Args:
@@ -63,7 +63,7 @@ def survey(raw: "dd.DataFrame", as_of: datetime) -> Survey:
     )
 
 
-def screen(raw: "dd.DataFrame", survey: Survey, as_of: datetime) -> Partitions:
+def screen(raw: DaskFrame, survey: Survey, as_of: datetime) -> Partitions:
     """Divide the rows into ``kept`` and ``rejected``, and count them per file."""
     return Partitions.of(raw).map(
         kernels.screen_partition, as_of=as_of, later_copies=survey.later_copies

@@ -13,6 +13,9 @@ LARGEST = 12
 MONTHS_NEEDED = 24
 """Complete months that a seasonality index needs."""
 
+ALIKE = 0.15
+"""Rates closer together than this share of the overall rate are "much the same"."""
+
 WEEKDAYS = (
     "Monday",
     "Tuesday",
@@ -85,6 +88,9 @@ def region_finding(regions: pd.DataFrame) -> str:
     rates = top[~top["is_rest"]].set_index("label")["return_rate_value"].dropna()
     if rates.empty or rates.max() == 0:
         return text
+    overall = regions["returned_revenue"].sum() / regions["revenue"].sum()
+    if rates.max() - rates.min() < ALIKE * overall:
+        return f"{text}; returns are much the same everywhere ({percent(overall)} of value)"
     among = " among the largest" if len(regions) > LARGEST + 1 else ""
     return (
         f"{text}; returns are highest{among} in {rates.idxmax()} "
@@ -128,7 +134,10 @@ def month_finding(months: pd.DataFrame) -> str:
     if complete.empty:
         return "No month is complete yet"
     best = complete.loc[complete["net_revenue"].idxmax()]
-    peak = f"{best['month']:%B %Y} is the best month ({number(best['net_revenue'])})"
+    peak = (
+        f"{best['month']:%B %Y} brings the most net revenue "
+        f"({number(best['net_revenue'])})"
+    )
     compared = complete.dropna(subset=["year_on_year"]).tail(12)
     compared = compared[compared["year_on_year"] > -1]
     if compared.empty:

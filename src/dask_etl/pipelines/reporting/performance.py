@@ -74,8 +74,16 @@ def performance_finding(run_metrics: pd.DataFrame) -> str:
     return f"Dask needs {time} the time and {memory} the memory of pandas"
 
 
-def performance_comparison(run_metrics: pd.DataFrame) -> Figure:
-    """Time, peak memory and CPU use of the latest run of each engine, and of its nodes."""
+def performance_comparison(
+    run_metrics: pd.DataFrame, verification: pd.DataFrame
+) -> Figure:
+    """Time, peak memory and CPU use of the latest run of each engine, and of its nodes.
+
+    Args:
+        run_metrics: what the runs cost.
+        verification: whether both engines did the same work; a figure of speed is
+            worth nothing without it.
+    """
     runs = latest_runs(run_metrics)
     total = totals(runs)
     figure = style.new_figure(13, 7.5)
@@ -98,7 +106,9 @@ def performance_comparison(run_metrics: pd.DataFrame) -> Figure:
         style.panel_title(axes, f"{name}{_compared(total, column)}")
     style.panel_title(cpu, "CPU use")
     _node_panels(lower, runs)
-    return style.headline(figure, performance_finding(run_metrics), _caption(total))
+    return style.headline(
+        figure, performance_finding(run_metrics), _caption(total, verification)
+    )
 
 
 def _compared(total: pd.DataFrame, column: str) -> str:
@@ -133,6 +143,8 @@ def _held_before(axes: Axes, at_start: pd.Series):
 
 
 def _seconds(value: float) -> str:
+    if value < 0.1:
+        return f"{value * 1000:.0f} ms"
     digits = 2 if value < 1 else 1 if value < 100 else 0
     return f"{value:,.{digits}f} s"
 
@@ -181,7 +193,7 @@ def slowest_nodes(run: pd.DataFrame, count: int = SLOWEST) -> pd.DataFrame:
     return pd.concat([nodes[kept], pd.DataFrame([other])], ignore_index=True)
 
 
-def _caption(total: pd.DataFrame) -> str:
+def _caption(total: pd.DataFrame, verification: pd.DataFrame) -> str:
     runs = [
         f"{engine} {row['started_at']:%Y-%m-%d %H:%M} UTC on {row['cores']} cores"
         + ("" if pd.isna(row["rows"]) else f", {style.number(row['rows'])} rows")
@@ -189,5 +201,14 @@ def _caption(total: pd.DataFrame) -> str:
     ]
     return (
         f"Latest runs: {'; '.join(runs)}. Memory of the process and its children, "
-        "without files mapped; the pale part was held before the first node."
+        "without files mapped; the pale part was held before the first node. "
+        f"{same_work(verification)}"
     )
+
+
+def same_work(verification: pd.DataFrame) -> str:
+    """Whether the two engines made the same tables, in one sentence."""
+    count, same = len(verification), int(verification["identical"].sum())
+    if same == count:
+        return f"All {count} tables of both engines are identical."
+    return f"{count - same} of {count} tables differ between the engines!"

@@ -50,7 +50,7 @@ def _nodes() -> list[Node]:
         ),
         Node(
             func=performance_comparison,
-            inputs="run_metrics",
+            inputs=["run_metrics", "verification"],
             outputs="performance_comparison_plot",
             name="plot_performance_comparison",
         ),

@@ -11,6 +11,9 @@ from .style import number, percent
 WORST_FILES = 5
 """Source files with the largest share of rejected rows that are listed."""
 
+COMPARED = {"wall_seconds", "cpu_seconds", "peak_memory_mb"}
+"""Measures of a run of which the ratio of the engines means something."""
+
 
 def render_report(
     *,
@@ -190,7 +193,12 @@ def performance_summary(run_metrics: pd.DataFrame) -> str:
     ]
     if len(total) == 2:
         rows = [
-            (*row, ratio(*total[column].loc[["Dask", "pandas"]]))
+            (
+                *row,
+                ratio(*total[column].loc[["Dask", "pandas"]])
+                if column in COMPARED
+                else "",
+            )
             for row, (column, _) in zip(rows, columns.values(), strict=True)
         ]
     heads = ["", *total.index, *(["Dask ÷ pandas"] if len(total) == 2 else [])]

@@ -158,7 +158,10 @@ def percent(share: float) -> str:
     """A share as a percentage with no more digits than it is read with."""
     if pd.isna(share):
         return "n/a"
-    digits = 0 if abs(share) >= 0.0995 or share == 0 else 1
+    if 0 < abs(share) < 0.00005:
+        return "< 0.01 %"
+    steps = (0.0995, 0.000995)
+    digits = 0 if share == 0 else sum(abs(share) < step for step in steps)
     return f"{share * 100:.{digits}f} %"
 
 

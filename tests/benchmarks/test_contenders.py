@@ -1,0 +1,90 @@
+"""The peers of the benchmark do the job that they are compared by."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+pytest.importorskip("duckdb", reason="the oracle needs the extra 'bench'")
+
+from oracle import assert_matches, oracle_tables
+from oracle.comparison import KEYS
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+
+CONTENDERS = Path(__file__).parents[2] / "benchmarks" / "contenders"
+NEEDS = {"duckdb_tuned": "duckdb", "polars_tuned": "polars"}
+TABLES = (
+    "clean_transactions",
+    "rejected_transactions",
+    "row_ledger",
+    "sales_cube",
+    "customers",
+)
+RAW = {
+    "more parts than labels": ({"rows": 700, "seed": 1}, 7),
+    "ids are text": ({"rows": 600, "seed": 2, "string_ids": True}, 3),
+    "many labels": ({"rows": 900, "seed": 3, "regions": 130, "categories": 70}, 2),
+    "few customers, empty parts": ({"rows": 3, "seed": 4, "customers": 1}, 5),
+}
+
+
+@pytest.fixture(scope="module", params=RAW, ids=lambda name: name.replace(" ", "-"))
+def raw(request, tmp_path_factory):
+    """A directory of raw files, and what has to become of them."""
+    recipe, parts = RAW[request.param]
+    directory = tmp_path_factory.mktemp("raw")
+    files = write_raw(directory, dirty_transactions(**recipe), parts)
+    return directory, oracle_tables(files, AS_OF)
+
+
+@pytest.mark.parametrize(
+    "name", ["pandas_plain", "dask_textbook", "duckdb_tuned", "polars_tuned"]
+)
+def test_contender_writes_the_tables_of_the_contract(name, raw, tmp_path):
+    if name in NEEDS:
+        pytest.importorskip(NEEDS[name])
+    directory, expected = raw
+    run(name, directory, tmp_path)
+    for table in TABLES:
+        actual = sorted_table(pq.read_table(tmp_path / table), table)
+        assert_matches(actual, sorted_table(expected[table], table), table)
+
+
+def test_duckdb_keeps_to_a_memory_limit(raw, tmp_path):
+    pytest.importorskip("duckdb")
+    directory, expected = raw
+    run("duckdb_tuned", directory, tmp_path, "--memory-limit", "256MB")
+    actual = sorted_table(pq.read_table(tmp_path / "customers"), "customers")
+    assert_matches(actual, sorted_table(expected["customers"], "customers"), "customers")
+
+
+def run(name: str, raw_dir: Path, out_dir: Path, *options: str) -> None:
+    """Runs a contender as a user would, in a process of its own."""
+    finished = subprocess.run(
+        [
+            *(sys.executable, CONTENDERS / f"{name}.py", raw_dir, out_dir),
+            *("--as-of", AS_OF.isoformat(), *options),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+
+
+def sorted_table(table: pa.Table, name: str) -> pa.Table:
+    """Rows by key, labels as text, NaN as null: how a value is stored is free."""
+    columns = {}
+    for column in table.column_names:
+        values = table[column]
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(pa.string())
+        if pa.types.is_floating(values.type):
+            values = pc.if_else(pc.is_nan(values), None, values)
+        columns[column] = values
+    return pa.table(columns).sort_by([(key, "ascending") for key in KEYS[name]])
