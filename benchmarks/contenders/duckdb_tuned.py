@@ -195,7 +195,10 @@ def customers(database):
             f"lambda _, position: {name} >> (position - 1) & 1 = 1) AS {name}"
         )
     return f"""
-    SELECT * REPLACE ({", ".join(item for item in lists if " AS " in item)})
+    SELECT
+        customer_id, lines, units, revenue_cents, returned_lines,
+        returned_revenue_cents, rating_sum, rating_count,
+        first_purchase, last_purchase, {", ".join(lists)}
     FROM (
         SELECT
             customer_id, {SUMS},

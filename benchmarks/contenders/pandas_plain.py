@@ -67,15 +67,21 @@ def reject(raw, broken, rejected):
         bits: [rule for number, rule in enumerate(RULES) if bits >> number & 1]
         for bits in combination.unique()
     }
+    reasons = pa.array(combination.map(names).astype(object), pa.list_(pa.string()))
     table = raw[rejected].copy()
-    table.insert(table.columns.get_loc("source_file"), "reasons", combination.map(names))
+    position = table.columns.get_loc("source_file")
+    table.insert(position, "reasons", pd.arrays.ArrowExtensionArray(reasons))
     return table
 
 
 def ledger(raw, broken, rejected, as_of):
     """Count rows read, kept and rejected, and rejected by each rule, per file."""
-    counts = broken.assign(rows_read=True, rows_kept=~rejected, rows_rejected=rejected)
-    table = counts.groupby(raw["source_file"], observed=False).sum()
+    rows_read = raw["source_file"].value_counts(sort=False)
+    by_rule = broken[rejected].assign(rows_rejected=True)
+    by_rule = by_rule.groupby(raw["source_file"], observed=False).sum()
+    table = by_rule.assign(
+        rows_read=rows_read, rows_kept=rows_read - by_rule["rows_rejected"]
+    )
     table = table[["rows_read", "rows_kept", "rows_rejected", *RULES]].astype("int64")
     return table.assign(as_of=as_of).reset_index().astype({"source_file": "str"})
 

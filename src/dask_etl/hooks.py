@@ -4,7 +4,7 @@ import atexit
 import contextlib
 import logging
 from dataclasses import asdict
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -14,7 +14,9 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
+from kedro.validation.exceptions import ParameterValidationError
 
+from dask_etl.errors import explanation
 from dask_etl.monitor import (
     ResourceMonitor,
     keep_latest_runs,
@@ -23,8 +25,38 @@ from dask_etl.monitor import (
 
 logger = logging.getLogger(__name__)
 
+PARAMETER_GROUPS = {
+    "clock",
+    "cleaning",
+    "dask",
+    "features",
+    "generation",
+    "resume",
+    "segments",
+}
+"""``dask`` overrides ``dask.yml``; ``resume=false`` starts anew after a broken run."""
+
 RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
+
+
+class ParameterHooks:
+    """Stops a run that names a parameter there is not, or gives one a wrong value."""
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Check the names of the groups here; Kedro checks what is in them."""
+        given = context.config_loader["parameters"]
+        unknown = sorted(set(given) - PARAMETER_GROUPS)
+        if unknown:
+            raise click.ClickException(
+                f"unknown parameter {', '.join(map(repr, unknown))}; there are "
+                f"{', '.join(sorted(PARAMETER_GROUPS))} (conf/base/parameters_*.yml)"
+            )
+        try:
+            context.params  # noqa: B018
+        except ParameterValidationError as error:
+            raise click.ClickException(str(error)) from error
 
 
 class ClusterHooks:
@@ -55,7 +87,7 @@ class ClusterHooks:
 
         try:
             self._cluster = Cluster(DaskSettings.model_validate(self._config))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
         atexit.register(self._close)
@@ -66,9 +98,17 @@ class ClusterHooks:
         self._close()
 
     @hook_impl
-    def on_pipeline_error(self) -> None:
-        """Close the cluster."""
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Close the cluster; end with one clear line where the error has one.
+
+        Raises:
+            click.ClickException: in place of an error that explains itself. This is
+                the first of the project's hooks, so it is the last to be called.
+        """
         self._close()
+        said = explanation(error)
+        if said is not None:
+            raise click.ClickException(said) from error
 
     def _close(self) -> None:
         cluster, self._cluster = self._cluster, None
@@ -90,7 +130,7 @@ class CommitHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Read whether interrupted work is taken over."""
-        self._resume = context.params.get("resume", True)
+        self._resume = context.config_loader["parameters"].get("resume", True)
 
     @hook_impl
     def after_node_run(self, catalog: DataCatalog, outputs: dict[str, Any]) -> None:
@@ -124,7 +164,7 @@ class MetricsHooks:
         self._catalog: DataCatalog | None = None
         self._run_id = ""
         self._node: Node | None = None
-        self._started_at = datetime.now(timezone.utc)
+        self._started_at = datetime.now(UTC)
         self._rows: int | None = None
         self._pipeline: str | None = None
         self._records: list[dict[str, Any]] = []
@@ -158,6 +198,8 @@ class MetricsHooks:
         if self._catalog is None:
             return
         dataset = self._catalog.get(dataset_name)
+        # A dataset that is also held in memory wraps the one that knows.
+        dataset = getattr(dataset, "_dataset", dataset)
         if hasattr(dataset, "count_rows"):
             self._rows = max(self._rows or 0, dataset.count_rows())
 
@@ -189,7 +231,7 @@ class MetricsHooks:
 
     def _start(self) -> None:
         self._monitor.start()
-        self._started_at = datetime.now(timezone.utc)
+        self._started_at = datetime.now(UTC)
         self._rows = None
 
     def _finish(self) -> None:

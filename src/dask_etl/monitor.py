@@ -13,27 +13,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 import psutil
-import pyarrow as pa
+
+from dask_etl.transactions.schema import RUN_METRICS
 
 ALL_NODES = "(all)"
 """``node`` of the row that holds a whole pipeline."""
-
-RUN_METRICS = pa.schema(
-    [
-        pa.field("run_id", pa.string(), nullable=False),
-        pa.field("pipeline", pa.string(), nullable=False),
-        pa.field("node", pa.string(), nullable=False),
-        pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
-        pa.field("wall_seconds", pa.float64(), nullable=False),
-        pa.field("cpu_seconds", pa.float64(), nullable=False),
-        pa.field("cpu_use", pa.float64(), nullable=False),
-        pa.field("cores", pa.int64(), nullable=False),
-        pa.field("memory_at_start_mb", pa.float64(), nullable=False),
-        pa.field("peak_memory_mb", pa.float64(), nullable=False),
-        pa.field("rows", pa.int64()),
-    ]
-)
-"""One row per node that ran, and one per pipeline with ``node`` = ``ALL_NODES``."""
 
 _MB = 1_000_000
 _LISTING_BUDGET = 0.02

@@ -2,11 +2,11 @@
 
 from kedro.config import OmegaConfigLoader
 
-from dask_etl.hooks import ClusterHooks, CommitHooks, MetricsHooks
+from dask_etl.hooks import ClusterHooks, CommitHooks, MetricsHooks, ParameterHooks
 
 # Hooks run last-registered first: a node's outputs are committed (CommitHooks)
 # before the metrics of that node are taken.
-HOOKS = (ClusterHooks(), MetricsHooks(), CommitHooks())
+HOOKS = (ClusterHooks(), MetricsHooks(), CommitHooks(), ParameterHooks())
 
 CONFIG_LOADER_CLASS = OmegaConfigLoader
 CONFIG_LOADER_ARGS = {

@@ -23,17 +23,19 @@ import socket
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import fsspec
 import pyarrow as pa
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
+from dask_etl.errors import ExplainedError
+
 logger = logging.getLogger(__name__)
 
 
-class StorageError(RuntimeError):
+class StorageError(ExplainedError, RuntimeError):
     """A table on disk is missing, damaged, or being written by another run."""
 
 
@@ -213,7 +215,7 @@ class VersionStore:
         """Describe the finished parts; readers still see the version before."""
         manifest = Manifest(
             version=version,
-            created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
             rows=sum(part.rows for part in parts),
             schema=schema,
             parts=tuple(parts),

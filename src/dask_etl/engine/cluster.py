@@ -8,7 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict
 
+from dask_etl.errors import ExplainedError
+
 logger = logging.getLogger(__name__)
+
+LOOPBACK = "127.0.0.1"
 
 
 class LocalClusterSettings(BaseModel):
@@ -35,7 +39,7 @@ class DaskSettings(BaseModel):
     config: dict[str, Any] = {}
 
 
-class InsecureScheduler(ValueError):
+class InsecureScheduler(ExplainedError, ValueError):
     """A scheduler that anyone on the network could send code to."""
 
 
@@ -49,11 +53,10 @@ class Cluster:
     def __init__(self, settings: DaskSettings):
         import dask
 
-        dask.config.set(settings.config)
-        # config.set beats DASK_* variables; a person's environment should win.
-        dask.config.update(
-            dask.config.config, dask.config.collect_env(), priority="new"
-        )
+        # Merged, not set: dask.config.set would drop what else is under its keys.
+        # A person's DASK_* variables win over the project's settings.
+        for values in (settings.config, dask.config.collect_env()):
+            dask.config.update(dask.config.config, values, priority="new")
         from distributed import Client
 
         self._started = None
@@ -78,10 +81,10 @@ class Cluster:
             f"Dask: {options['n_workers']} {kind} × {options['threads_per_worker']} "
             f"threads, {format_bytes(memory)} memory"
         )
-        port = info["services"].get("dashboard")
-        if port is None:
+        if options["dashboard_address"] is None:
             return f"{said}, no dashboard"
-        host = (options["dashboard_address"] or "").rpartition(":")[0] or "127.0.0.1"
+        host = options["dashboard_address"].rpartition(":")[0] or "127.0.0.1"
+        port = info["services"]["dashboard"]
         return f"{said}, dashboard http://{host}:{port}/status"
 
     def close(self) -> None:
@@ -99,9 +102,14 @@ def _start(options: Mapping[str, Any]):
     with warnings.catch_warnings():
         # A taken port is no trouble: another is found, and the log line names it.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
+        # Scheduler and workers always serve HTTP (metrics, health), and in-process
+        # ones would do so on all interfaces: keep everything on this machine.
+        hidden = {"dashboard_address": f"{LOOPBACK}:0"}
         return LocalCluster(
             **options,
-            host="127.0.0.1" if options["processes"] else None,
+            host=LOOPBACK if options["processes"] else None,
+            worker_dashboard_address=None if options["processes"] else f"{LOOPBACK}:0",
+            scheduler_kwargs=hidden if options["dashboard_address"] is None else None,
         )
 
 

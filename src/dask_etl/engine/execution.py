@@ -20,6 +20,7 @@ from dask_etl.datasets.files import PartWriter, checksum
 from dask_etl.datasets.versions import PartFile
 from dask_etl.engine.partitions import ComputedFrame, Gathered, Lazy, Partitions, Parts
 from dask_etl.engine.scratch import Scratch
+from dask_etl.errors import WorkersLost
 
 FOLD_ROWS = 2_000_000
 """Rows of partial tables that are merged at a time."""
@@ -40,7 +41,8 @@ def execute(
     Returns:
         The parts written, in order, by lazy table.
     """
-    graph, keys = _Graph(outputs, scratch).build()
+    graph = _Graph(outputs, scratch)
+    keys = graph.build()
     results = _run(graph, list(keys.values()))
     found = dict(zip(keys, results, strict=True))
     done: dict[Lazy, list[PartFile]] = {}
@@ -53,16 +55,36 @@ def execute(
     return done
 
 
-def _run(graph: dict, keys: list) -> list:
+def _run(graph: "_Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
     import dask.threaded
+    from distributed.scheduler import KilledWorker
     from distributed.worker import get_client
 
     try:
-        get = get_client().get
+        client = get_client()
     except ValueError:
-        get = dask.threaded.get
-    return list(get(graph, keys))
+        return list(dask.threaded.get(graph.tasks, keys))
+    try:
+        return list(client.get(graph.tasks, keys))
+    except KilledWorker as error:
+        raise _workers_lost(error, graph.describe(error.task), client) from error
+
+
+def _workers_lost(error, work: str, client) -> WorkersLost:
+    """Say what the workers died of, as far as it is known, and what helps."""
+    from dask.utils import format_bytes
+
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    limits = {format_bytes(w["memory_limit"]) for w in workers if w["memory_limit"]}
+    return WorkersLost(
+        f"{work}: {error.allowed_failures + 1} workers died on it, one after another. "
+        f"Most often that is memory: a worker's limit is "
+        f"{' or '.join(sorted(limits)) or 'unknown'} (local_cluster.memory_limit in "
+        "dask.yml). Give workers more, run fewer of them, or make partitions smaller "
+        "(rows_per_partition of the input in the catalog). Earlier outputs are "
+        "untouched; finished partitions are kept for the next run."
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +228,7 @@ def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
     table = table.take(order)
     starts = np.searchsorted(bucket[order], np.arange(gathered.buckets + 1))
     return [
-        table.slice(start, stop - start)
-        for start, stop in itertools.pairwise(starts)
+        table.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
     ]
 
 
@@ -216,8 +237,7 @@ def _scattered(merged: pa.Table, partitions: int) -> list[pa.Table]:
     starts = np.searchsorted(merged["partition"].to_numpy(), np.arange(partitions + 1))
     rows = merged.drop_columns("partition")
     return [
-        rows.slice(start, stop - start)
-        for start, stop in itertools.pairwise(starts)
+        rows.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
     ]
 
 
@@ -254,15 +274,27 @@ class _Graph:
         self.names: dict[Partitions | Gathered, str] = {}
         self.lazies: dict[Partitions, list[Lazy]] = {}
 
-    def build(self) -> tuple[dict, dict[Partitions | Gathered, list]]:
-        """Return the graph and the keys to ask it for, by stage and by merge."""
+    def build(self) -> dict[Partitions | Gathered, list]:
+        """Fill ``tasks``; return the keys to ask for, by stage and by merge."""
         for lazy in self.outputs:
             self._find(lazy)
         for partitions in self.lazies:
             self._add_stage(partitions)
         wanted = {lazy for lazy in self.outputs if isinstance(lazy, Gathered)}
         wanted |= {lazy.partitions for lazy in self.outputs if isinstance(lazy, Parts)}
-        return self.tasks, {lazy: self.keys[lazy] for lazy in wanted}
+        return {lazy: self.keys[lazy] for lazy in wanted}
+
+    def describe(self, key: Any) -> str:
+        """Name the work of a task for people: the files of a partition, or a merge."""
+        for lazy, keys in self.keys.items():
+            if key in keys:
+                number = keys.index(key)
+                if isinstance(lazy, Gathered):
+                    return f"merge of '{lazy.name}', bucket {number}"
+                item = lazy.items[number]
+                files = [part.name for part in item] if isinstance(item, tuple) else []
+                return f"partition {number} {', '.join(files[:3])}".rstrip()
+        return f"task {key}"
 
     def _find(self, lazy: Lazy) -> None:
         """Note a lazy table under its stage, after all that the stage needs."""

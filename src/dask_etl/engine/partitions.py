@@ -106,6 +106,11 @@ class Origin:
 
     segments: tuple[tuple[str, int, int], ...]
 
+    def __str__(self) -> str:
+        """Name the files, the first few of many."""
+        names = list(dict.fromkeys(name for name, _, _ in self.segments))
+        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
+
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return, for row numbers of the partition, segment numbers and file rows."""
         starts = np.cumsum([0, *(segment[2] for segment in self.segments)])

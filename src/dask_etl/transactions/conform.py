@@ -11,12 +11,13 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dask_etl.errors import ExplainedError
 from dask_etl.transactions import schema
 
 logger = logging.getLogger(__name__)
 
 
-class SchemaError(ValueError):
+class SchemaError(ExplainedError, ValueError):
     """A raw file does not have the columns or types of raw transactions."""
 
 

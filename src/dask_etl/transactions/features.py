@@ -6,11 +6,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
+from dask_etl.errors import ExplainedError
 from dask_etl.transactions.parameters import Features
 from dask_etl.transactions.rules import numbers
 from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
 
 MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+class InvalidValue(ExplainedError, ValueError):
+    """A kept row has a value that no feature can be computed from."""
+
+
 EXACT = 2**53
 """Largest whole number up to which float64 holds every whole number."""
 
@@ -47,7 +54,7 @@ def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
     fractions = (values != np.rint(values)).nonzero()[0]
     if len(fractions):
         row = int(fractions[0])
-        raise ValueError(
+        raise InvalidValue(
             f"transaction_id {table['transaction_id'][row].as_py()!r}: {column} "
             f"{values[row]:g} is not a whole number; correct it at the source"
         )
@@ -72,14 +79,14 @@ def add_features(table: pa.Table, features: Features) -> pa.Table:
     net_amount × quantity, rounded half to even, in currency units.
 
     Raises:
-        ValueError: a line's revenue has too many digits to be held exactly.
+        InvalidValue: a line's revenue has too many digits to be held exactly.
     """
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     net_amount = amount * (1 - numbers(table, "discount"))
     cents = np.rint(net_amount * quantity * 100)
     if len(cents) and cents.max() >= EXACT:
         worst = int(cents.argmax())
-        raise ValueError(
+        raise InvalidValue(
             f"transaction_id {table['transaction_id'][worst].as_py()!r}: amount "
             f"{amount[worst]:g} × quantity {quantity[worst]:g} is beyond 2**53 cents "
             "and cannot be added up exactly; correct or remove the row"

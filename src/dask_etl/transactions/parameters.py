@@ -5,7 +5,7 @@ type hints: a parameter that is unknown, of the wrong type or out of bounds stop
 the run with its name and the reason.
 """
 
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -145,11 +145,17 @@ class Segments(_Strict):
 def _utc_if_naive(value):
     """A date or a time without zone is UTC."""
     if isinstance(value, str):
-        value = datetime.fromisoformat(value)
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError(
+                f"{value!r} is not a date; write it as ISO 8601, e.g. "
+                "2025-01-01T00:00:00+00:00, or null for the moment the run starts"
+            ) from None
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day)
     if isinstance(value, datetime) and value.tzinfo is None:
-        value = value.replace(tzinfo=timezone.utc)
+        value = value.replace(tzinfo=UTC)
     return value
 
 
@@ -163,4 +169,4 @@ class Clock(_Strict):
 
     def resolve(self) -> datetime:
         """Return ``as_of``, or the present moment where it is null."""
-        return self.as_of or datetime.now(timezone.utc)
+        return (self.as_of or datetime.now(UTC)).astimezone(UTC)

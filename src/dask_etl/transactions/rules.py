@@ -12,6 +12,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dask_etl.errors import ExplainedError
 from dask_etl.transactions.parameters import Cleaning
 from dask_etl.transactions.schema import RULES
 
@@ -31,7 +32,7 @@ SCREENED_COLUMNS = [
 logger = logging.getLogger(__name__)
 
 
-class ThresholdExceeded(ValueError):
+class ThresholdExceeded(ExplainedError, ValueError):
     """More rows broke a rule than ``cleaning.thresholds`` allows."""
 
 

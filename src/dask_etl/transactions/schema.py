@@ -307,6 +307,35 @@ GENERATION_TRUTH = pa.schema(
 )
 """What the generator injected: one row per rule that it breaks on purpose."""
 
+VERIFICATION = pa.schema(
+    [
+        _required("table", pa.string()),
+        _required("rows_dask", pa.int64()),
+        _required("rows_pandas", pa.int64()),
+        _required("identical", pa.bool_()),
+        _required("differing_rows", pa.int64()),
+        pa.field("first_difference", pa.string()),
+    ]
+)
+"""One row per table of both engines: are they the same, value by value?"""
+
+RUN_METRICS = pa.schema(
+    [
+        pa.field("run_id", pa.string(), nullable=False),
+        pa.field("pipeline", pa.string(), nullable=False),
+        pa.field("node", pa.string(), nullable=False),
+        pa.field("started_at", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("wall_seconds", pa.float64(), nullable=False),
+        pa.field("cpu_seconds", pa.float64(), nullable=False),
+        pa.field("cpu_use", pa.float64(), nullable=False),
+        pa.field("cores", pa.int64(), nullable=False),
+        pa.field("memory_at_start_mb", pa.float64(), nullable=False),
+        pa.field("peak_memory_mb", pa.float64(), nullable=False),
+        pa.field("rows", pa.int64()),
+    ]
+)
+"""One row per node that ran, and one per pipeline with ``node`` = "(all)"."""
+
 
 def table(name: str, columns: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
     """Return the schema of a catalog table, whichever engine it belongs to.
@@ -353,6 +382,8 @@ FIXED = {
     "cohort_retention": COHORT_RETENTION,
     "customer_summary": CUSTOMER_SUMMARY,
     "generation_truth": GENERATION_TRUTH,
+    "verification": VERIFICATION,
+    "run_metrics": RUN_METRICS,
 }
 """Tables whose types do not depend on those of the ids."""
 

@@ -1,12 +1,13 @@
 import logging
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
 from pandas_tables import AS_OF, as_stored, make_raw
 
-from dask_etl.pipelines.etl_pandas.cleaning import resolve_as_of, screen
+from dask_etl.pipelines.as_of import resolve_as_of
+from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.transactions.parameters import Cleaning, Clock
 from dask_etl.transactions.rules import ThresholdExceeded
 from dask_etl.transactions.schema import RULES
@@ -178,7 +179,7 @@ def test_as_of_is_the_parameter_in_utc():
 
 def test_as_of_null_is_now():
     as_of = resolve_as_of(Clock())
-    age = datetime.now(timezone.utc) - as_of
+    age = datetime.now(UTC) - as_of
     assert timedelta(0) <= age < timedelta(minutes=1)
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dask_etl.monitor import RUN_METRICS, with_pipeline_totals
+from dask_etl.monitor import with_pipeline_totals
 from dask_etl.transactions import schema
+from dask_etl.transactions.schema import RUN_METRICS
 
 REGIONS = ["North", "South", "East", "West", "Central", "Online", "Unknown"]
 CATEGORIES = [

@@ -70,10 +70,9 @@ def test_every_figure_can_be_read(name, case, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_titles_are_findings(name, normal, case):
+def test_titles_are_findings(name, normal):
     title = draw(name, normal).get_suptitle()
     assert any(character.isdigit() for character in title), title
-    assert draw(name, case).get_suptitle()
 
 
 def test_nothing_global_is_left_behind(normal):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from dask_etl.engine.partitions import Origin, Tables
 from dask_etl.transactions import schema, summaries
-from dask_etl.transactions.features import add_features, fill_missing
+from dask_etl.transactions.features import InvalidValue, add_features, fill_missing
 from dask_etl.transactions.parameters import Cleaning, Features
 from dask_etl.transactions.rules import (
     BIT,
@@ -90,6 +90,7 @@ def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) ->
     kept = rows.filter(pa.array(verdict == 0)) if len(bad) else rows
     return {
         "kept": kept,
+        "origin": origin,
         "rejected": _rejected(rows, bad, verdict[bad], origin, segment, source_row),
         "ledger": _counts(origin, segment, verdict[bad]),
     }
@@ -156,8 +157,11 @@ def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.T
 
 def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tables:
     """Fill what is missing in the kept rows and add the features."""
-    kept = fill_missing(tables.pop("kept"), domain.labels)
-    return {**tables, "clean": add_features(kept, features)}
+    try:
+        kept = fill_missing(tables.pop("kept"), domain.labels)
+        return {**tables, "clean": add_features(kept, features)}
+    except InvalidValue as error:
+        raise InvalidValue(f"{tables['origin']}: {error}") from error
 
 
 def summarise_partition(tables: Tables, domain: Domain) -> Tables:

@@ -13,7 +13,7 @@ from dask_etl.engine.deduplicate import (
 from dask_etl.engine.partitions import Gathered, Lazy, Partitions
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.transactions import schema, summaries
-from dask_etl.transactions.parameters import Cleaning, Clock, Features
+from dask_etl.transactions.parameters import Cleaning, Features
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
 DaskFrame = Any
@@ -32,11 +32,6 @@ class Survey:
     later_copies: Gathered
     domain: Gathered
     buckets: int
-
-
-def resolve_as_of(clock: Clock) -> datetime:
-    """Return the moment that the data is judged at: the parameter, or now."""
-    return clock.resolve()
 
 
 def survey(raw: DaskFrame, as_of: datetime) -> Survey:

@@ -2,19 +2,15 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import enrich, resolve_as_of, screen, summarise, survey
+from dask_etl.pipelines.as_of import resolve_as_of_node
+
+from .nodes import enrich, screen, summarise, survey
 
 
 def create_pipeline(**kwargs) -> Pipeline:
     """Survey → screen → enrich → summarise raw transactions with Dask."""
-    return Pipeline(
+    engine = Pipeline(
         [
-            Node(
-                func=resolve_as_of,
-                inputs="params:clock",
-                outputs="as_of",
-                name="resolve_as_of",
-            ),
             Node(
                 func=survey,
                 inputs=["raw_transactions@dask", "as_of"],
@@ -47,7 +43,8 @@ def create_pipeline(**kwargs) -> Pipeline:
             ),
         ],
         namespace="dask",
-        inputs={"raw_transactions@dask"},
-        parameters={"params:clock", "params:cleaning", "params:features"},
+        inputs={"raw_transactions@dask", "as_of"},
+        parameters={"params:cleaning", "params:features"},
         tags="etl_dask",
     )
+    return Pipeline([resolve_as_of_node()]) + engine

@@ -1,11 +1,12 @@
 """Which raw rows are sales: the cleaning rules in plain pandas."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.parameters import Cleaning, Clock
+from dask_etl.transactions.parameters import Cleaning
 from dask_etl.transactions.rules import check_balance, check_thresholds
 from dask_etl.transactions.schema import RULES, raw
 
@@ -17,13 +18,8 @@ SourceFiles = Sequence[tuple[str, int]]
 """Name and number of rows of each file of the raw table, in raw order."""
 
 
-def resolve_as_of(clock: Clock) -> pd.Timestamp:
-    """Return the moment the data is judged at, UTC: ``clock.as_of``, or else now."""
-    return pd.Timestamp(clock.resolve()).tz_convert("UTC").as_unit("us")
-
-
 def screen(
-    raw_transactions: pd.DataFrame, as_of: pd.Timestamp, cleaning: Cleaning
+    raw_transactions: pd.DataFrame, as_of: datetime, cleaning: Cleaning
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Part the sales from the rows that break a rule, and keep the books.
 
@@ -84,7 +80,7 @@ def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def broken_rules(lines: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+def broken_rules(lines: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     """Return one boolean column per rule of ``schema.RULES``: does the row break it?
 
     NaN and ±inf count as missing, and what is missing breaks no rule on its range.
@@ -157,7 +153,7 @@ def list_reasons(broken: pd.DataFrame) -> pd.Series:
 
 
 def count_rows(
-    kept: pd.DataFrame, broken: pd.DataFrame, files: SourceFiles, as_of: pd.Timestamp
+    kept: pd.DataFrame, broken: pd.DataFrame, files: SourceFiles, as_of: datetime
 ) -> pd.DataFrame:
     """Return how many rows of each file were read, kept, and rejected by each rule.
 
@@ -181,7 +177,9 @@ def count_rows(
             "rows_rejected": np.bincount(rejected_from, minlength=len(files)),
         }
     )
-    return ledger.join(rules.astype("int64")).assign(as_of=as_of)
+    return ledger.join(rules.astype("int64")).assign(
+        as_of=pd.Timestamp(as_of).tz_convert("UTC").as_unit("us")
+    )
 
 
 def locate(positions: pd.Index, files: SourceFiles) -> np.ndarray:

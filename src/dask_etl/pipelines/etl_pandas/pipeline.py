@@ -2,21 +2,17 @@
 
 from kedro.pipeline import Node, Pipeline
 
-from .cleaning import resolve_as_of, screen
+from dask_etl.pipelines.as_of import resolve_as_of_node
+
+from .cleaning import screen
 from .enrichment import enrich
 from .summaries import summarise_customers, summarise_sales
 
 
 def create_pipeline() -> Pipeline:
     """Return the pipeline from raw rows to the two summary tables."""
-    return Pipeline(
+    engine = Pipeline(
         [
-            Node(
-                func=resolve_as_of,
-                inputs="params:clock",
-                outputs="as_of",
-                name="resolve_as_of",
-            ),
             Node(
                 func=screen,
                 inputs=["raw_transactions@pandas", "as_of", "params:cleaning"],
@@ -43,7 +39,8 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="pandas",
-        inputs={"raw_transactions@pandas"},
-        parameters={"params:clock", "params:cleaning", "params:features"},
+        inputs={"raw_transactions@pandas", "as_of"},
+        parameters={"params:cleaning", "params:features"},
         tags=["etl_pandas"],
     )
+    return Pipeline([resolve_as_of_node()]) + engine

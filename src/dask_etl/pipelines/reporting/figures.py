@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pandas as pd
 
 from . import findings, heatmaps, lines, panels, style
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+# A matplotlib figure: matplotlib is imported by what draws, at the first figure.
+Figure = Any
 
 
 def regional_analysis(regions: pd.DataFrame) -> Figure:

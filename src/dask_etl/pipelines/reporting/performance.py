@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,7 +12,9 @@ from . import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+# A matplotlib figure: matplotlib is imported by what draws, at the first figure.
+Figure = Any
 
 PIPELINES = {"Dask": "etl_dask", "pandas": "etl_pandas"}
 SLOWEST = 8

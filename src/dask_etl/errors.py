@@ -1,0 +1,18 @@
+"""Errors that explain themselves: what is wrong, where, and what to do about it."""
+
+
+class ExplainedError(Exception):
+    """An error for the person who runs the pipeline; its message needs no traceback."""
+
+
+class WorkersLost(ExplainedError, RuntimeError):
+    """Workers died again and again on the same work."""
+
+
+def explanation(error: BaseException | None) -> str | None:
+    """Return the message of the explained error that an error came from, if any."""
+    while error is not None:
+        if isinstance(error, ExplainedError):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return None
