@@ -13,9 +13,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dask.distributed import Client, LocalCluster
-
 from _cli import RULES, parser, raw_files, table_file
+from dask.distributed import Client, LocalCluster
 
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 DATE = pd.ArrowDtype(pa.date32())

@@ -19,7 +19,6 @@ import os
 import tempfile
 
 import duckdb
-
 from _cli import RULES, parser, raw_files, table_file
 
 WRITE = """(
@@ -84,7 +83,9 @@ FROM {RAW} AS raw LEFT JOIN repeated USING (transaction_id)
 WHERE {VALID} AND (first_position IS NULL OR first_position = {POSITION})
 """
 
-REASONS = ", ".join(f"CASE WHEN {BROKEN[rule]} THEN '{rule}' END" for rule in RULES[:-1])
+REASONS = ", ".join(
+    f"CASE WHEN {BROKEN[rule]} THEN '{rule}' END" for rule in RULES[:-1]
+)
 REJECTED = f"""
 SELECT
     raw.* EXCLUDE (file_row_number),
@@ -237,7 +238,9 @@ def main():
         database.execute("SET timezone = 'UTC'")
         database.execute("SET temp_directory = $spill", {"spill": spill})
         if arguments.memory_limit:
-            database.execute("SET memory_limit = $size", {"size": arguments.memory_limit})
+            database.execute(
+                "SET memory_limit = $size", {"size": arguments.memory_limit}
+            )
         for name, value in {
             "files": [str(file) for file in files],
             "names": [file.name for file in files],

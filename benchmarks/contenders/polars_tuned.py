@@ -7,7 +7,8 @@ What made it fast:
   and keeps those few that occur twice, with the position of the first; the second joins
   that small table and sinks the clean rows straight to Parquet;
 - moments lose their zone before calendar functions;
-- summaries read the few columns they need of the clean rows just written, both at once;
+- summaries read the few columns they need of the clean rows just written;
+- measures are computed before the group-by, whose aggregations are bare columns;
 - where and when a customer bought is gathered as bits of an integer and turned into
   lists by look-up, not by list operations for each customer.
 
@@ -17,10 +18,12 @@ The order of the clean and rejected rows is not promised to be that of the raw r
 from datetime import date
 
 import polars as pl
-
 from _cli import RULES, parser, raw_files, table_file
 
 WRITE = {"compression": "snappy", "statistics": False}
+BITS = 63
+"""Sets of up to as many members are gathered as bits of an integer."""
+
 LOOKED_UP_BITS = 12
 """A look-up table of lists has one row for every combination of this many members."""
 
@@ -114,9 +117,10 @@ def rejected(rows, broken, offsets):
         pl.when(rule).then(1 << number).otherwise(0).cast(pl.Int64)
         for number, rule in enumerate(rules)
     )
-    rows = rows.with_columns(reasons.alias("reasons")).collect(engine="streaming")
     return (
-        rows.with_columns(lists(rows["reasons"], pl.Series(RULES)))
+        rows.with_columns(reasons.alias("reasons"))
+        .with_columns(lists("reasons", pl.Series(RULES)))
+        .collect(engine="streaming")
         .sort("position")
         .join_asof(offsets, left_on="position", right_on="offset")
         .with_columns(source_row=pl.col("position") - pl.col("offset"))
@@ -147,23 +151,46 @@ def ledger(rejected_transactions, offsets, as_of):
     )
 
 
-def sums():
-    """Return the measures of a group of clean rows."""
+def measured(lines):
+    """Return keys and whole numbers to add up: money in cents, ratings in millionths."""
     cents = (pl.col("revenue") * 100).round().cast(pl.Int64)
-    millionths = (pl.col("rating") * 1_000_000).round().cast(pl.Int64)
-    return [
-        pl.len().cast(pl.Int64).alias("lines"),
-        pl.col("quantity").sum().alias("units"),
-        cents.sum().alias("revenue_cents"),
-        pl.col("is_returned").sum().cast(pl.Int64).alias("returned_lines"),
-        (cents * pl.col("is_returned")).sum().alias("returned_revenue_cents"),
-        millionths.sum().alias("rating_sum"),
-        pl.col("rating").count().cast(pl.Int64).alias("rating_count"),
-    ]
+    return lines.select(
+        "customer_id",
+        "region",
+        "product_category",
+        "timestamp",
+        "is_returned",
+        "quantity",
+        "year",
+        "month",
+        day=pl.col("timestamp").dt.replace_time_zone(None).dt.date(),
+        cents=cents,
+        returned_cents=cents * pl.col("is_returned"),
+        millionths=(pl.col("rating") * 1_000_000).round().cast(pl.Int64),
+    )
 
 
-def summaries(lines):
-    """Return the sales cube and the customers."""
+SUMS = [
+    pl.len().cast(pl.Int64).alias("lines"),
+    pl.col("quantity").sum().alias("units"),
+    pl.col("cents").sum().alias("revenue_cents"),
+    pl.col("is_returned").sum().cast(pl.Int64).alias("returned_lines"),
+    pl.col("returned_cents").sum().alias("returned_revenue_cents"),
+    pl.col("millionths").sum().alias("rating_sum"),
+    pl.col("millionths").count().cast(pl.Int64).alias("rating_count"),
+]
+RATING_SUM = divided(pl.col("rating_sum"), 1_000_000)
+
+
+def sales_cube(lines):
+    """Add up the lines by day, region and product category."""
+    keys = ["day", "region", "product_category"]
+    cube = measured(lines).group_by(keys).agg(SUMS).sort(keys)
+    return cube.with_columns(RATING_SUM)
+
+
+def customers(lines):
+    """Add up the lines by customer, and list where, what and when each bought."""
     region, category, years = pl.collect_all(
         [
             lines.select(pl.col("region").unique().sort()),
@@ -173,70 +200,74 @@ def summaries(lines):
         engine="streaming",
     )
     first, last = years.row(0)
-    months = pl.date_range(date(first, 1, 1), date(last, 12, 1), "1mo", eager=True)
-    number = (pl.col("year").cast(pl.Int64) - first) * 12 + pl.col("month") - 1
-    sets = {
-        "regions": (_number("region", region), region["region"]),
-        "product_categories": (
-            _number("product_category", category),
-            category["product_category"],
+    known = {
+        "regions": region["region"],
+        "product_categories": category["product_category"],
+        "months": pl.date_range(
+            date(first, 1, 1), date(last, 12, 1), "1mo", eager=True
         ),
-        "months": (number, months),
     }
-    day = pl.col("timestamp").dt.replace_time_zone(None).dt.date()
-    keys = ["day", "region", "product_category"]
-    cube, customers = pl.collect_all(
-        [
-            lines.group_by(day.alias("day"), *keys[1:]).agg(sums()).sort(keys),
-            lines.group_by("customer_id").agg(
-                *sums(),
-                pl.col("timestamp").min().alias("first_purchase"),
-                pl.col("timestamp").max().alias("last_purchase"),
-                *(
-                    _gathered(number, len(known)).alias(name)
-                    for name, (number, known) in sets.items()
-                ),
-            ),
-        ],
-        engine="streaming",
+    numbers = {
+        "regions": _number("region", known["regions"]),
+        "product_categories": _number("product_category", known["product_categories"]),
+        "months": (pl.col("year").cast(pl.Int64) - first) * 12 + pl.col("month") - 1,
+    }
+    return (
+        measured(lines)
+        .with_columns(
+            _bit(number, len(known[name])).alias(name)
+            for name, number in numbers.items()
+        )
+        .group_by("customer_id")
+        .agg(
+            *SUMS,
+            pl.col("timestamp").min().alias("first_purchase"),
+            pl.col("timestamp").max().alias("last_purchase"),
+            *(_gathered(name, len(members)) for name, members in known.items()),
+        )
+        .with_columns(
+            RATING_SUM, *(lists(name, members) for name, members in known.items())
+        )
     )
-    rating_sum = divided(pl.col("rating_sum"), 1_000_000)
-    return cube.with_columns(rating_sum), customers.with_columns(
-        rating_sum,
-        *(lists(customers[name], known) for name, (_, known) in sets.items()),
+
+
+def _number(name, labels):
+    """Return the number of a row's label among the known ones."""
+    return pl.col(name).cast(pl.Enum(labels)).to_physical()
+
+
+def _bit(number, size):
+    """Return the bit of a number, or the number if there are more than bits."""
+    if size > BITS:
+        return number
+    return pl.lit(pl.Series([1 << bit for bit in range(size)], dtype=pl.Int64)).gather(
+        number
     )
 
 
-def _number(name, known):
-    """Return the number of a row's label among the known ones, sorted."""
-    return pl.col(name).cast(pl.Enum(known[name])).to_physical()
+def _gathered(name, size):
+    """Return all numbers of a group, as one whole number of bits or as a list."""
+    return pl.col(name).unique().sort() if size > BITS else pl.col(name).bitwise_or()
 
 
-def _gathered(number, size):
-    """Return the numbers of a group: as bits if they fit an integer, else as a list."""
-    if size > 63:
-        return number.unique().sort()
-    bits = pl.lit(pl.Series([1 << bit for bit in range(size)], dtype=pl.Int64))
-    return bits.gather(number).bitwise_or()
-
-
-def lists(gathered, known):
-    """Turn gathered numbers into lists of the known members."""
-    if gathered.dtype.is_nested():
-        return gathered.list.eval(pl.lit(known).gather(pl.element()))
-    column = None
-    for start in range(0, len(known), LOOKED_UP_BITS):
-        some = known[start : start + LOOKED_UP_BITS].to_list()
+def lists(name, members):
+    """Turn what was gathered into lists of the members."""
+    if len(members) > BITS:
+        return pl.col(name).list.eval(pl.lit(members).gather(pl.element()))
+    result = None
+    for start in range(0, len(members), LOOKED_UP_BITS):
+        some = members[start : start + LOOKED_UP_BITS].to_list()
         combinations = pl.Series(
             [
                 [member for bit, member in enumerate(some) if bits >> bit & 1]
                 for bits in range(1 << len(some))
             ],
-            dtype=pl.List(known.dtype),
+            dtype=pl.List(members.dtype),
         )
-        found = combinations.gather((gathered // (1 << start)) % (1 << len(some)))
-        column = found if column is None else column.list.concat(found)
-    return column.alias(gathered.name)
+        bits = pl.col(name) // (1 << start) % (1 << len(some))
+        found = pl.lit(combinations).gather(bits)
+        result = found if result is None else result.list.concat(found)
+    return result.alias(name)
 
 
 def main():
@@ -256,17 +287,17 @@ def main():
     rows = raw.join(repeated.lazy(), on="transaction_id", how="left")
     later = (pl.col("first_position") < pl.col("position")).fill_null(False)
 
-    file = table_file(arguments.out_dir, "clean_transactions")
-    clean(rows.filter(valid & ~later)).sink_parquet(file, **WRITE, engine="streaming")
-    rejected_transactions = rejected(rows.filter(~valid | later), broken, offsets)
-    cube, customers = summaries(pl.scan_parquet(file))
-    for name, table in {
-        "rejected_transactions": rejected_transactions,
-        "row_ledger": ledger(rejected_transactions, offsets, arguments.as_of),
-        "sales_cube": cube,
-        "customers": customers,
-    }.items():
-        table.write_parquet(table_file(arguments.out_dir, name), **WRITE)
+    def write(name, table):
+        file = table_file(arguments.out_dir, name)
+        table.lazy().sink_parquet(file, **WRITE, engine="streaming")
+        return pl.scan_parquet(file)
+
+    lines = write("clean_transactions", clean(rows.filter(valid & ~later)))
+    rejected_rows = rejected(rows.filter(~valid | later), broken, offsets)
+    write("rejected_transactions", rejected_rows)
+    write("row_ledger", ledger(rejected_rows, offsets, arguments.as_of))
+    write("sales_cube", sales_cube(lines))
+    write("customers", customers(lines))
 
 
 if __name__ == "__main__":

@@ -38,6 +38,18 @@ PARAMETER_GROUPS = {
 
 RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
+SELECTIONS = (
+    "tags",
+    "from_nodes",
+    "to_nodes",
+    "node_names",
+    "from_inputs",
+    "to_outputs",
+    "namespaces",
+    "only_missing_outputs",
+)
+"""Run parameters that leave out nodes of a pipeline."""
+
 
 
 class ParameterHooks:
@@ -163,6 +175,7 @@ class MetricsHooks:
         self._monitor = ResourceMonitor()
         self._catalog: DataCatalog | None = None
         self._run_id = ""
+        self._pipelines: set[str] = set()
         self._node: Node | None = None
         self._started_at = datetime.now(UTC)
         self._rows: int | None = None
@@ -174,7 +187,10 @@ class MetricsHooks:
         self, run_params: dict[str, Any], catalog: DataCatalog
     ) -> None:
         """Begin a run's records, if the catalog has a place for them."""
-        self._catalog = catalog if RUN_METRICS in catalog else None
+        # Part of a pipeline, or one with no place for it, is no measurement.
+        partial = any(run_params.get(selection) for selection in SELECTIONS)
+        self._catalog = catalog if RUN_METRICS in catalog and not partial else None
+        self._pipelines = set(run_params.get("pipeline_names") or []) & set(pipelines)
         self._run_id = str(run_params.get("run_id") or run_params.get("session_id"))
         self._records, self._pipeline, self._node = [], None, None
         if self._catalog is not None:
@@ -219,7 +235,7 @@ class MetricsHooks:
     def _enter(self, node: Node) -> None:
         if self._catalog is None or node is self._node:
             return
-        pipeline = _pipeline_of(node)
+        pipeline = self._pipeline_of(node)
         if self._pipeline is None:
             self._pipeline = pipeline
         self._finish()
@@ -228,6 +244,11 @@ class MetricsHooks:
             _release_memory()
         self._node, self._pipeline = node, pipeline
         self._start()
+
+    def _pipeline_of(self, node: Node) -> str:
+        """Name the pipeline of a node: its tag that was asked for, or is registered."""
+        tags = node.tags & (self._pipelines - {"__default__"} or set(pipelines))
+        return min(tags, default="(other)")
 
     def _start(self) -> None:
         self._monitor.start()
@@ -253,11 +274,6 @@ class MetricsHooks:
         others = [record for record in history if record["run_id"] != self._run_id]
         table = with_pipeline_totals([*others, *self._records])
         dataset.save(keep_latest_runs(table, RUNS_KEPT))
-
-
-def _pipeline_of(node: Node) -> str:
-    """Name the pipeline of a node: its tag that is a registered pipeline."""
-    return next(iter(sorted(node.tags & set(pipelines))), "(other)")
 
 
 def _release_memory() -> None:

@@ -59,7 +59,9 @@ def test_duckdb_keeps_to_a_memory_limit(raw, tmp_path):
     directory, expected = raw
     run("duckdb_tuned", directory, tmp_path, "--memory-limit", "256MB")
     actual = sorted_table(pq.read_table(tmp_path / "customers"), "customers")
-    assert_matches(actual, sorted_table(expected["customers"], "customers"), "customers")
+    assert_matches(
+        actual, sorted_table(expected["customers"], "customers"), "customers"
+    )
 
 
 def run(name: str, raw_dir: Path, out_dir: Path, *options: str) -> None:

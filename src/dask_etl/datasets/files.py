@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-import xxhash
 
-from dask_etl.datasets.versions import PartFile, StorageError, put
+from dask_etl.datasets.versions import PartFile, StorageError, checksum, put
 from dask_etl.transactions.conform import conform
 
 LOW_CARDINALITY = {"quantity", "discount", "rating"}
@@ -94,16 +93,17 @@ class PartReader:
         labels = [field.name for field in target if pa.types.is_dictionary(field.type)]
         try:
             with _open(self.filesystem, segment) as source:
-                file = pq.ParquetFile(source, read_dictionary=labels)
+                # Pages of other people's files may carry a checksum: it is compared.
+                file = pq.ParquetFile(
+                    source, read_dictionary=labels, page_checksum_verification=True
+                )
                 table = file.read_row_groups(
                     segment.row_groups or range(file.num_row_groups),
                     columns=target.names,
                     use_threads=self.threads,
                 )
-        except (pa.ArrowException, OSError) as error:
-            raise StorageError(
-                f"{segment.path}: not a readable Parquet file ({error})"
-            ) from error
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _unreadable(segment.path, error) from error
         if len(table) != segment.rows:
             raise StorageError(
                 f"{segment.path}: {len(table):,} rows where {segment.rows:,} are expected"
@@ -115,7 +115,27 @@ def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
     """Open a file: ours checked and in memory, others' to be read where needed."""
     if segment.checksum:
         return pa.BufferReader(read_checked(filesystem, segment))
+    if segment.modified and state_of(filesystem, segment.path) != (
+        segment.bytes,
+        segment.modified,
+    ):
+        raise StorageError(
+            f"{segment.path}: changed since the run began. Run again when nobody "
+            "writes to the folder."
+        )
     return filesystem.open(segment.path, "rb")
+
+
+def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
+    """Return the size of a file and when it was changed.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        return filesystem.size(path), str(filesystem.modified(path))
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be read ({error})") from error
 
 
 def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
@@ -138,11 +158,6 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     return content
 
 
-def checksum(content: bytes | pa.Buffer) -> str:
-    """Return the XXH3 (64 bit) of some bytes, hexadecimal."""
-    return xxhash.xxh3_64_hexdigest(content)
-
-
 def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
     """Read a Parquet file's footer.
 
@@ -152,8 +167,15 @@ def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
     try:
         with filesystem.open(path, "rb") as file:
             return pq.read_metadata(file)
-    except (pa.ArrowException, OSError) as error:
-        raise StorageError(f"{path}: not a readable Parquet file ({error})") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: str, error: Exception) -> StorageError:
+    return StorageError(
+        f"{path}: not a readable Parquet file ({error}). Write it again at the source, "
+        "or take it out of the folder."
+    )
 
 
 def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
@@ -164,11 +186,13 @@ def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
     """
     grouped: list[Partition] = []
     group: list[Segment] = []
+    held = 0
     for segment in segments:
-        if group and sum(s.rows for s in group) + segment.rows > rows:
+        if group and held + segment.rows > rows:
             grouped.append(tuple(group))
-            group = []
+            group, held = [], 0
         group.append(segment)
+        held += segment.rows
     if group:
         grouped.append(tuple(group))
     return grouped

@@ -161,6 +161,19 @@ class VersionedParquetDataset(AbstractDataset):
         """Return the number of rows of the current version."""
         return self.store.manifest().rows
 
+    def check_own(self) -> None:
+        """Refuse to write among Parquet files of others: a version would hide them.
+
+        Raises:
+            StorageError: the folder has Parquet files, but no versions.
+        """
+        if self.store.current() is None and (found := self._plain_paths()):
+            raise StorageError(
+                f"{self._filepath}: holds {len(found):,} Parquet files that this project "
+                "did not write, and a new version would hide them. Leave out the "
+                "pipeline that writes this table, or give it another filepath."
+            )
+
     def expect(self, data: Any) -> None:
         """Know that this data was published already: the save of it has no work left."""
         self._published = data
@@ -201,9 +214,10 @@ class VersionedParquetDataset(AbstractDataset):
         schema = unify(found) if is_raw else next(iter(found.values()))
         return Source(PartReader(self._filesystem, schema, is_raw), tuple(segments))
 
-    def _plain_files(self) -> tuple[list[Segment], dict[str, pa.Schema]]:
+    def _plain_paths(self) -> list[str]:
+        """List the Parquet files of a plain folder, in raw order."""
         root = str(self._filepath)
-        paths = sorted(
+        return sorted(
             path
             for path in self._filesystem.find(root)
             if path.endswith((".parquet", ".parq", ".pq"))
@@ -212,6 +226,9 @@ class VersionedParquetDataset(AbstractDataset):
                 for part in posixpath.relpath(path, root).split("/")
             )
         )
+
+    def _plain_files(self) -> tuple[list[Segment], dict[str, pa.Schema]]:
+        root, paths = str(self._filepath), self._plain_paths()
         if not paths:
             raise StorageError(
                 f"{root}: no table here, neither versions of this project's making nor "

@@ -40,6 +40,7 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
     locked = []
     try:
         for dataset in outputs:
+            dataset.check_own()
             dataset.store.acquire()
             locked.append(dataset.store)
         lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}

@@ -6,27 +6,34 @@ Layout, on any fsspec file system::
     <root>/versions/<version>/manifest.json     what belongs to the version
     <root>/current.json                         the version that readers get
     <root>/pending.json                         staged, waits for its commit record
-    <root>/commits/<version>.json               commit record of several tables
+    <root>/commits/<version>-<random>.json      commit record of several tables
+    <root>/writer.lock                          held by the run that writes the table
 
 Only two steps are seen by readers, and each writes one small file atomically: the
 swap of ``current.json`` (one table) or the birth of a commit record (several
 tables at once; their ``pending.json`` files name it). Whatever dies in between
-leaves the old version or the new one, for all tables alike.
+leaves the old version or the new one, for all tables alike. The JSON files carry
+their own checksum, and name nothing outside of the table but the commit record.
 """
 
 import base64
+import contextlib
+import errno
 import json
 import logging
 import os
 import posixpath
+import re
+import shutil
 import socket
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import fsspec
 import pyarrow as pa
+import xxhash
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
@@ -37,6 +44,47 @@ logger = logging.getLogger(__name__)
 
 class StorageError(ExplainedError, RuntimeError):
     """A table on disk is missing, damaged, or being written by another run."""
+
+
+_OURS = re.compile(r"(part-\d+\.parquet|manifest\.json)(\.[0-9a-f]{32}\.tmp)?")
+"""Names of the files in the folder of a version."""
+
+
+def checksum(content: bytes | pa.Buffer) -> str:
+    """Return the XXH3 (64 bit) of some bytes, hexadecimal."""
+    return xxhash.xxh3_64_hexdigest(content)
+
+
+def seal(content: dict) -> bytes:
+    """Serialise a small JSON file, with a checksum of its own."""
+    digest = checksum(json.dumps(content, sort_keys=True).encode())
+    return json.dumps({**content, "checksum": digest}, indent=1).encode()
+
+
+def unseal(text: bytes) -> dict:
+    """Read what :func:`seal` made.
+
+    Raises:
+        ValueError: it is something else, or was altered.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    digest = content.pop("checksum", None)
+    if digest != checksum(json.dumps(content, sort_keys=True).encode()):
+        raise ValueError("checksum mismatch: the file was altered")
+    return content
+
+
+def check_name(name: str) -> str:
+    """Return the name of a version or part, if it cannot lead out of its folder.
+
+    Raises:
+        StorageError: it could.
+    """
+    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
+        raise StorageError(f"{name!r} is no name for a version or a part of one")
+    return name
 
 
 @dataclass(frozen=True)
@@ -59,9 +107,9 @@ class Manifest:
     schema: pa.Schema
     parts: tuple[PartFile, ...]
 
-    def to_json(self) -> str:
+    def to_json(self) -> bytes:
         """Serialise; the schema both readable and as Arrow IPC."""
-        return json.dumps(
+        return seal(
             {
                 "version": self.version,
                 "created_at": self.created_at,
@@ -69,14 +117,19 @@ class Manifest:
                 "columns": {field.name: str(field.type) for field in self.schema},
                 "schema": base64.b64encode(self.schema.serialize()).decode(),
                 "parts": [asdict(part) for part in self.parts],
-            },
-            indent=1,
+            }
         )
 
     @classmethod
     def from_json(cls, text: bytes) -> "Manifest":
-        """Read what :meth:`to_json` wrote."""
-        found = json.loads(text)
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            ValueError: it is something else, or was altered.
+        """
+        found = unseal(text)
+        for part in found["parts"]:
+            check_name(part["name"])
         return cls(
             version=found["version"],
             created_at=found["created_at"],
@@ -106,17 +159,21 @@ class VersionStore:
     def current(self) -> str | None:
         """Return the version that readers get; None where nothing was committed."""
         pending = self._read("pending.json")
-        if pending and self.filesystem.exists(pending["commit"]):
+        if pending and self._record(pending) is not None:
             return pending["version"]
+        # Read after pending.json: a commit in between has put its version here.
         pointer = self._read("current.json")
         return pointer["version"] if pointer else None
 
     def versions(self) -> list[str]:
         """Return the committed versions, newest first."""
-        pointer = self._read("current.json") or {"history": []}
+        history = self._history()
         current = self.current()
-        older = [version for version in pointer["history"] if version != current]
+        older = [version for version in history if version != current]
         return [current, *older] if current else older
+
+    def _history(self) -> list[str]:
+        return (self._read("current.json") or {"history": []})["history"]
 
     def manifest(self, version: str | None = None) -> Manifest:
         """Read the manifest of a committed version, the current one by default.
@@ -134,13 +191,17 @@ class VersionStore:
             )
         path = self.path(version, "manifest.json")
         try:
-            return Manifest.from_json(self.filesystem.cat_file(path))
-        except (OSError, ValueError, KeyError) as error:
+            manifest = Manifest.from_json(self.filesystem.cat_file(path))
+        except (OSError, ValueError, KeyError, TypeError, StorageError) as error:
             raise StorageError(f"{path}: unreadable manifest ({error})") from error
+        if manifest.version != version:
+            raise StorageError(f"{path}: the manifest of {manifest.version!r}")
+        return manifest
 
-    def path(self, version: str, name: str = "") -> str:
+    def path(self, version: str, name: str | None = None) -> str:
         """Return the path of a version's folder, or of a file in it."""
-        return posixpath.join(self.root, "versions", version, name).rstrip("/")
+        folder = posixpath.join(self.root, "versions", check_name(version))
+        return folder if name is None else posixpath.join(folder, check_name(name))
 
     # -- the writer ------------------------------------------------------------
 
@@ -150,34 +211,35 @@ class VersionStore:
         Raises:
             StorageError: another run is writing the table.
         """
-        lock = posixpath.join(self.root, "writer.lock")
-        self.filesystem.makedirs(self.root, exist_ok=True)
+        lock = self._file("writer.lock")
         said = (
             f"{self.root}: another run is writing this table. Wait for it to end, "
             "or stop it, and run again."
         )
-        if isinstance(self.filesystem, LocalFileSystem):
-            # The kernel frees the lock when its process dies, however it dies.
-            holder = FileLock(lock, timeout=0, thread_local=False)
-            try:
-                holder.acquire()
-            except Timeout as error:
-                raise StorageError(said) from error
-            self._lock = holder
-            return
         try:
-            with self.filesystem.open(lock, "xb") as file:
-                file.write(f"{socket.gethostname()} {os.getpid()}".encode())
+            self.filesystem.makedirs(self.root, exist_ok=True)
+            if isinstance(self.filesystem, LocalFileSystem):
+                # The kernel frees the lock when its process dies, however it dies.
+                holder = FileLock(lock, timeout=0, thread_local=False)
+                holder.acquire()
+                self._lock = holder
+            else:
+                with self.filesystem.open(lock, "xb") as file:
+                    file.write(f"{socket.gethostname()} {os.getpid()}".encode())
+                self._lock = lock
+        except Timeout as error:
+            raise StorageError(said) from error
         except FileExistsError as error:
             raise StorageError(f"{said} If it died, remove {lock}.") from error
-        self._lock = lock
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
 
     def release(self) -> None:
         """Let others write the table."""
         if isinstance(self._lock, FileLock):
             self._lock.release()
         elif self._lock:
-            self._remove("writer.lock")
+            self._remove(self._lock)
         self._lock = None
 
     def begin(self, version: str, earlier: Sequence[str] = ()) -> None:
@@ -191,25 +253,48 @@ class VersionStore:
         Raises:
             StorageError: the version exists.
         """
-        pending = self._read("pending.json")
-        if pending and self.filesystem.exists(pending["commit"]):
-            _roll_forward(self.filesystem, pending["commit"])
-        elif pending:
-            self._remove("pending.json")
+        self._settle()
         known = self.versions()
         if version in known:
             raise StorageError(f"{self.root}: version {version} exists already")
         folder = self.path(version)
-        for left in reversed([v for v in earlier if v not in known]):
-            if not self.filesystem.exists(folder) and self.filesystem.exists(
-                self.path(left)
-            ):
-                self.filesystem.mv(self.path(left), folder, recursive=True)
-        for found in self._list(posixpath.join(self.root, "versions")):
-            if posixpath.basename(found) not in {*known, version}:
-                logger.info("Removing %s, left by an interrupted run", found)
-                self.filesystem.rm(found, recursive=True)
+        left = [v for v in earlier if v not in known and self._exists(self.path(v))]
+        if left[-1:] != [version]:
+            self._remove_tree(folder)
+            if left:
+                self.filesystem.mv(self.path(left[-1]), folder, recursive=True)
+        self._sweep({*known, version})
         self.filesystem.makedirs(folder, exist_ok=True)
+
+    def _settle(self) -> None:
+        """Finish a commit that has its record; forget one that never got so far."""
+        pending = self._read("pending.json")
+        if pending is None:
+            return
+        if self._record(pending) is None:
+            self._remove(self._file("pending.json"))
+        else:
+            self.swap(pending["version"])
+            self.retire(self._record_path(pending))
+
+    def _sweep(self, known: Iterable[str]) -> None:
+        """Remove what interrupted runs left; other people's files stay."""
+        for found in self._list(self._file("versions")):
+            if posixpath.basename(found) in known:
+                continue
+            names = map(posixpath.basename, self._list(found))
+            if all(_OURS.fullmatch(name) for name in names):
+                logger.info("Removing %s, left by an interrupted run", found)
+                self._remove_tree(found)
+            else:
+                logger.warning("%s is not a version of the table: left alone", found)
+        records = self._file("commits")
+        for found in [*self._list(self.root), *self._list(records)]:
+            if found.endswith(".tmp"):
+                self._remove(found)
+        for found in self._list(records):
+            if found.endswith(".json"):
+                self.retire(found)
 
     def stage(self, version: str, schema: pa.Schema, parts: Sequence[PartFile]) -> None:
         """Describe the finished parts; readers still see the version before."""
@@ -220,16 +305,18 @@ class VersionStore:
             schema=schema,
             parts=tuple(parts),
         )
-        path = self.path(version, "manifest.json")
-        put(self.filesystem, path, manifest.to_json().encode())
+        put(self.filesystem, self.path(version, "manifest.json"), manifest.to_json())
+        named = {"manifest.json", *(part.name for part in parts)}
+        for found in self._list(self.path(version)):
+            if posixpath.basename(found) not in named:
+                self._remove(found)
 
     def swap(self, version: str) -> None:
         """Make a staged version the current one and remove those past ``keep``."""
-        pointer = self._read("current.json") or {"history": []}
-        history = [version, *(v for v in pointer["history"] if v != version)]
+        history = [version, *(v for v in self._history() if v != version)]
         kept = {"version": version, "history": history[: self.keep]}
         self.write("current.json", kept)
-        self._remove("pending.json")
+        self._remove(self._file("pending.json"))
         for old in history[self.keep :]:
             self._remove_tree(self.path(old))
 
@@ -237,35 +324,64 @@ class VersionStore:
 
     def write(self, name: str, content: dict) -> None:
         """Write a small JSON file of the table atomically."""
-        put(
-            self.filesystem,
-            posixpath.join(self.root, name),
-            json.dumps(content).encode(),
-        )
+        put(self.filesystem, self._file(name), seal(content))
+
+    def await_commit(self, version: str, record: str) -> None:
+        """Let readers see a staged version as soon as there is a commit record."""
+        path = posixpath.relpath(record, self.root)
+        self.write("pending.json", {"version": version, "commit": path})
+
+    def retire(self, record: str) -> None:
+        """Remove a commit record that no table waits for."""
+        content = self._read_file(record)
+        for name in content["tables"] if content else []:
+            root = posixpath.normpath(posixpath.join(posixpath.dirname(record), name))
+            pending = VersionStore(self.filesystem, root)._read("pending.json")
+            if pending and pending["commit"] == posixpath.relpath(record, root):
+                return
+        self._remove(record)
+
+    def _file(self, name: str) -> str:
+        return posixpath.join(self.root, name)
+
+    def _record_path(self, pending: dict) -> str:
+        path = posixpath.normpath(posixpath.join(self.root, pending["commit"]))
+        if posixpath.basename(posixpath.dirname(path)) != "commits":
+            raise StorageError(f"{self.root}/pending.json: {path} is no commit record")
+        return path
+
+    def _record(self, pending: dict) -> dict | None:
+        return self._read_file(self._record_path(pending))
 
     def _read(self, name: str) -> dict | None:
-        path = posixpath.join(self.root, name)
+        return self._read_file(self._file(name))
+
+    def _read_file(self, path: str) -> dict | None:
         try:
-            return json.loads(self.filesystem.cat_file(path))
-        except FileNotFoundError:
+            # Not asked for by exists(): object stores answer that from a cache.
+            return unseal(self.filesystem.cat_file(path))
+        except (FileNotFoundError, NotADirectoryError):
             return None
-        except ValueError as error:
+        except (OSError, ValueError) as error:
             raise StorageError(f"{path}: unreadable ({error})") from error
 
     def _list(self, folder: str) -> list[str]:
         self.filesystem.invalidate_cache()
         try:
             return self.filesystem.ls(folder, detail=False)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
-    def _remove(self, name: str) -> None:
-        path = posixpath.join(self.root, name)
-        if self.filesystem.exists(path):
+    def _exists(self, path: str) -> bool:
+        self.filesystem.invalidate_cache()
+        return self.filesystem.exists(path)
+
+    def _remove(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
             self.filesystem.rm_file(path)
 
     def _remove_tree(self, path: str) -> None:
-        if self.filesystem.exists(path):
+        if self._exists(path):
             self.filesystem.rm(path, recursive=True)
 
 
@@ -274,43 +390,66 @@ def commit(staged: Sequence[tuple[VersionStore, str]]) -> None:
 
     The birth of the commit record is the moment of the commit: readers of any of
     the tables follow their ``pending.json`` to it. The swaps after it only tidy up,
-    and the next reader or writer does not depend on them.
+    and the next reader or writer does not depend on them. All tables are on one file
+    system.
     """
     if len(staged) == 1:
         store, version = staged[0]
         store.swap(version)
     elif staged:
         first, version = staged[0]
-        record = posixpath.join(first.root, "commits", f"{version}.json")
+        # A name that never was: nobody's pending.json can wait for it by mistake.
+        name = f"{version}-{uuid.uuid4().hex[:8]}.json"
+        record = posixpath.join(first.root, "commits", name)
         for store, pending in staged:
-            store.write("pending.json", {"version": pending, "commit": record})
-        tables = [[store.root, pending, store.keep] for store, pending in staged]
-        first.filesystem.makedirs(posixpath.dirname(record), exist_ok=True)
-        put(first.filesystem, record, json.dumps(tables).encode())
-        _roll_forward(first.filesystem, record)
-
-
-def _roll_forward(filesystem: fsspec.AbstractFileSystem, record: str) -> None:
-    for root, version, keep in json.loads(filesystem.cat_file(record)):
-        store = VersionStore(filesystem, root, keep)
-        pending = store._read("pending.json")
-        if pending and pending["version"] == version:
-            store.swap(version)
-    filesystem.rm_file(record)
+            store.await_commit(pending, record)
+        folder = posixpath.dirname(record)
+        first.filesystem.makedirs(folder, exist_ok=True)
+        tables = [posixpath.relpath(store.root, folder) for store, _ in staged]
+        put(first.filesystem, record, seal({"tables": tables}))
+        for store, pending in staged:
+            store.swap(pending)
+        first.retire(record)
 
 
 def put(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
-    """Write a file so that readers see all of it or nothing."""
+    """Write a file so that readers see all of it or nothing.
+
+    Raises:
+        StorageError: there is no space or no permission for it.
+    """
     if not isinstance(filesystem, LocalFileSystem):
         # Object stores show an object when its upload is complete.
-        filesystem.pipe_file(path, content)
+        filesystem.pipe_file(path, bytes(content))
         return
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
         with open(temporary, "wb") as file:
             file.write(content)
         os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.remove(temporary)
+        if isinstance(error, OSError):
+            raise cannot_write(path, error, len(content)) from error
         raise
+
+
+def cannot_write(path: str, error: OSError, size: int | None = None) -> StorageError:
+    """Say why something cannot be written, and what helps."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        need = "" if size is None else f"{size:,} bytes are needed, "
+        folder = posixpath.dirname(path)
+        try:
+            free = f"{shutil.disk_usage(folder).free:,} are free in {folder}"
+        except OSError:
+            free = f"{folder} is full"
+        return StorageError(
+            f"{path}: no space left: {need}{free}. Make room (what was written "
+            "so far is taken over by the next run) or move data_root. Earlier "
+            "versions are untouched."
+        )
+    return StorageError(
+        f"{path}: cannot be written ({error}). Check the permissions, or point "
+        "data_root (conf/*/globals.yml) to a folder of your own."
+    )

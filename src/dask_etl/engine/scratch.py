@@ -5,7 +5,7 @@ them, and survive a killed run: the next attempt at the same computation finds w
 is done (``docs/operations.md``).
 """
 
-import json
+import contextlib
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,10 @@ import fsspec
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.datasets.versions import put
+from dask_etl.datasets.versions import StorageError, checksum, put, seal, unseal
+
+ATTEMPT = "attempt.json"
+"""The receipt without which nothing else in the folder counts."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,12 @@ class Scratch:
         """Return the path of a file in the folder."""
         return posixpath.join(self.folder, name)
 
-    def write(self, name: str, tables: Sequence[pa.Table]) -> None:
-        """Write tables of one schema into one file, a record batch each."""
+    def write(self, name: str, tables: Sequence[pa.Table]) -> str:
+        """Write tables of one schema into one file, a record batch each.
+
+        Returns:
+            The checksum of the file, for :meth:`is_intact`.
+        """
         sink = pa.BufferOutputStream()
         schema = tables[0].schema
         with pa.ipc.new_file(sink, schema) as file:
@@ -43,26 +50,45 @@ class Scratch:
                 file.write(
                     batches[0] if batches else pa.RecordBatch.from_pylist([], schema)
                 )
-        put(self.filesystem, self.path(name), sink.getvalue())
+        content = sink.getvalue()
+        put(self.filesystem, self.path(name), content)
+        return checksum(content)
 
     def read(self, name: str, number: int) -> pa.Table:
-        """Read the table that was given to :meth:`write` at a position."""
-        if isinstance(self.filesystem, LocalFileSystem):
-            source = pa.memory_map(self.path(name))
-        else:
-            source = self.filesystem.open(self.path(name), "rb")
-        with source, pa.ipc.open_file(source) as file:
-            return pa.Table.from_batches([file.get_batch(number)])
+        """Read the table that was given to :meth:`write` at a position.
+
+        Raises:
+            StorageError: the file is missing or damaged.
+        """
+        try:
+            if isinstance(self.filesystem, LocalFileSystem):
+                source = pa.memory_map(self.path(name))
+            else:
+                source = self.filesystem.open(self.path(name), "rb")
+            with source, pa.ipc.open_file(source) as file:
+                return pa.Table.from_batches([file.get_batch(number)])
+        except (pa.ArrowException, OSError) as error:
+            raise StorageError(
+                f"{self.path(name)}: a partial result is missing or damaged ({error}). "
+                "Run again with --params resume=false."
+            ) from error
+
+    def is_intact(self, name: str, written: str) -> bool:
+        """Tell whether a file still has the checksum that :meth:`write` returned."""
+        try:
+            return checksum(self.filesystem.cat_file(self.path(name))) == written
+        except OSError:
+            return False
 
     def write_receipt(self, name: str, content: dict) -> None:
         """Note that something is done, with what is needed to do without it."""
-        put(self.filesystem, self.path(name), json.dumps(content).encode())
+        put(self.filesystem, self.path(name), seal(content))
 
     def receipt(self, name: str) -> dict | None:
-        """Return a receipt; None if there is none."""
+        """Return a receipt; None if there is none, or none that can be trusted."""
         try:
-            return json.loads(self.filesystem.cat_file(self.path(name)))
-        except FileNotFoundError:
+            return unseal(self.filesystem.cat_file(self.path(name)))
+        except (OSError, ValueError):
             return None
 
     def exists(self, name: str) -> bool:
@@ -70,6 +96,10 @@ class Scratch:
         return self.filesystem.exists(self.path(name))
 
     def remove(self) -> None:
-        """Remove the folder."""
-        if self.filesystem.exists(self.folder):
+        """Remove the folder, the receipts that make it count first."""
+        self.filesystem.invalidate_cache()
+        for path in self.filesystem.find(self.folder):
+            if posixpath.basename(path) == ATTEMPT:
+                self.filesystem.rm_file(path)
+        with contextlib.suppress(FileNotFoundError):
             self.filesystem.rm(self.folder, recursive=True)

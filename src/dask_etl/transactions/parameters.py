@@ -28,6 +28,18 @@ class _Strict(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _names_are_known(cls, given):
+        """Say which names there are, which pydantic does not."""
+        unknown = sorted(set(given) - set(cls.model_fields)) if given else []
+        if unknown:
+            raise ValueError(
+                f"there is no {', '.join(map(repr, unknown))}; there are "
+                f"{', '.join(sorted(cls.model_fields))}"
+            )
+        return given
+
 
 class Defects(_Strict):
     """Share of the generated rows that carry each defect; one defect a row at most."""

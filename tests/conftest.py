@@ -1,0 +1,49 @@
+"""Fixtures that all tests share."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from kedro_project import Project, make_project
+
+# The same examples on every machine, and no deadline on slow ones.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.load_profile("reproducible")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_cluster_of_ones_own():
+    """Tests start their own clusters, whatever the person's environment says."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+        yield
+
+
+@contextlib.contextmanager
+def temporary_project(folder: Path) -> Iterator[Project]:
+    """A copy of the project without data, and this process as it was afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Kedro puts the source folder of a project on the path for good.
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+        made = make_project(folder / "project")
+        patch.chdir(made.path)
+        yield made
+
+
+@pytest.fixture
+def project(tmp_path) -> Iterator[Project]:
+    """A project of the test's own, in which pipelines can be run."""
+    with temporary_project(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def shared_project(tmp_path_factory) -> Iterator[Project]:
+    """A project that the tests of a module share."""
+    with temporary_project(tmp_path_factory.mktemp("shared")) as made:
+        yield made

@@ -1,0 +1,105 @@
+"""Run the nodes of both engines on a folder of raw Parquet, without Kedro."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+
+from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
+from dask_etl.datasets.publish import publish
+from dask_etl.engine.cluster import Cluster, DaskSettings
+from dask_etl.pipelines.etl_dask import nodes
+from dask_etl.pipelines.etl_pandas.cleaning import screen
+from dask_etl.pipelines.etl_pandas.enrichment import enrich
+from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
+from dask_etl.transactions.parameters import Cleaning, Features
+from oracle.raw_files import AS_OF
+
+TABLES = (
+    "clean_transactions",
+    "rejected_transactions",
+    "row_ledger",
+    "sales_cube",
+    "customers",
+)
+
+
+def raw_dataset(folder: Path, rows_per_partition: int = 1_000_000):
+    """The data set of a folder of raw files, for Dask."""
+    return DaskParquetDataset(
+        filepath=str(folder),
+        schema="raw_transactions",
+        rows_per_partition=rows_per_partition,
+    )
+
+
+def describe(
+    raw, as_of: datetime = AS_OF, cleaning: Cleaning | None = None
+) -> dict[str, object]:
+    """The lazy tables that the nodes of the Dask engine make of a Dask DataFrame."""
+    survey = nodes.survey(raw, as_of)
+    screened = nodes.screen(raw, survey, as_of)
+    enriched = nodes.enrich(screened, survey, Features())
+    tables = nodes.summarise(enriched, survey, as_of, cleaning or Cleaning())
+    return dict(zip(TABLES, tables, strict=True))
+
+
+def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:
+    """Run the Dask engine on a Dask DataFrame and read back what it wrote."""
+    datasets = {
+        name: PandasParquetDataset(filepath=str(folder / name), schema=name)
+        for name in TABLES
+    }
+    lazy = describe(raw, **options)
+    publish({datasets[name]: table for name, table in lazy.items()})
+    return {name: stored(dataset) for name, dataset in datasets.items()}
+
+
+def run_pandas(folder: Path, as_of: datetime = AS_OF) -> dict[str, pa.Table]:
+    """Run the pandas engine's nodes on a folder of raw files."""
+    raw = PandasParquetDataset(filepath=str(folder), schema="raw_transactions")
+    kept, rejected, ledger = screen(raw.load(), as_of, Cleaning())
+    clean = enrich(kept, Features())
+    tables = (
+        clean,
+        rejected,
+        ledger,
+        summarise_sales(clean),
+        summarise_customers(clean),
+    )
+    return {
+        name: PandasParquetDataset(filepath=str(folder), schema=name).table_of(table)
+        for name, table in zip(TABLES, tables, strict=True)
+    }
+
+
+def stored(dataset) -> pa.Table:
+    """The current version of a data set, as it is stored."""
+    source = dataset.source()
+    return source.reader.read(source.segments)
+
+
+def plain(table: pa.Table, *sort_keys: str) -> pa.Table:
+    """The values of a table, whatever its encoding; rows sorted by the keys."""
+    columns = {}
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        columns[name] = column.combine_chunks()
+    values = pa.table(columns)
+    if not sort_keys:
+        return values
+    return values.sort_by([(key, "ascending") for key in sort_keys])
+
+
+@contextlib.contextmanager
+def cluster(**local_cluster) -> Iterator[Cluster]:
+    """A local cluster that lazy tables are computed on as long as it is open."""
+    started = Cluster(DaskSettings(local_cluster=local_cluster))
+    try:
+        yield started
+    finally:
+        started.close()

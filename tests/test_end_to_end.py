@@ -1,0 +1,365 @@
+"""The whole story through Kedro: files in, verified tables and reports out."""
+
+import re
+from datetime import UTC, datetime
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+from click import ClickException
+from kedro_project import (
+    ENGINES,
+    ETL,
+    Project,
+    base_segments,
+    make_project,
+    raw_catalog,
+    write_yaml,
+)
+
+from dask_etl.monitor import ALL_NODES
+from dask_etl.pipelines.reporting.verification import TABLES as VERIFIED
+from dask_etl.transactions import schema
+from oracle import TABLES, assert_matches, oracle_tables
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+
+CONFIGURED_AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
+PLOTS = (
+    "business_insights",
+    "category_revenue",
+    "cohort_retention",
+    "customer_segments",
+    "monthly_sales",
+    "performance_comparison",
+    "regional_analysis",
+    "seasonality",
+    "weekday_pattern",
+)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def assert_equals_oracle(project: Project, files, as_of) -> dict[str, pa.Table]:
+    """Both engines' tables are the oracle's; returns those."""
+    expected = oracle_tables(files, as_of, segments=base_segments())
+    for engine in ENGINES:
+        for name in TABLES:
+            assert_matches(project.table(f"{engine}.{name}"), expected[name], name)
+    return expected
+
+
+def assert_verified(project: Project) -> None:
+    """The project itself found every table of both engines identical."""
+    verification = project.table("verification").to_pylist()
+    assert [row["table"] for row in verification] == list(VERIFIED)
+    assert [row for row in verification if not row["identical"]] == []
+
+
+def assert_reported(project: Project) -> str:
+    """All plots and the report are there; returns the report."""
+    folder = project.data / "08_reporting"
+    for plot in PLOTS:
+        assert (folder / f"{plot}.png").read_bytes().startswith(PNG), plot
+    return (folder / "report.md").read_text()
+
+
+# ------------------------------------------------------- the default pipeline
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory):
+    """``kedro run --env test`` from nothing, in a process of its own."""
+    project = make_project(tmp_path_factory.mktemp("whole") / "project")
+    return project, project.kedro("run", "--env", "test")
+
+
+def test_the_default_run_ends_well_and_without_complaints(whole_run):
+    _, process = whole_run
+    assert process.returncode == 0, process.stderr
+    assert "ERROR" not in process.stderr
+    assert "WARNING" not in process.stderr
+    assert "Traceback" not in process.stderr
+
+
+def test_both_engines_made_what_the_oracle_computes(whole_run):
+    project, _ = whole_run
+    files = project.raw_files()
+    assert len(files) == 7
+    assert_equals_oracle(project, files, CONFIGURED_AS_OF)
+
+
+def test_the_run_verified_itself_and_reported(whole_run):
+    project, _ = whole_run
+    assert_verified(project)
+    report = assert_reported(project)
+    kept = sum(project.table("dask.row_ledger")["rows_kept"].to_pylist())
+    assert f"20,000 rows read = {kept:,} kept + {20_000 - kept:,} rejected" in report
+    for plot in PLOTS:
+        assert f"({plot}.png)" in report
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_ledger_balances_per_file_and_per_rule(whole_run, engine):
+    project, _ = whole_run
+    ledger = project.table(f"{engine}.row_ledger").to_pylist()
+    rejected = project.table(f"{engine}.rejected_transactions").to_pylist()
+    assert [row["source_file"] for row in ledger] == [
+        file.name for file in project.raw_files()
+    ]
+    for row, file in zip(ledger, project.raw_files(), strict=True):
+        mine = [line for line in rejected if line["source_file"] == file.name]
+        assert row["rows_read"] == pq.read_metadata(file).num_rows
+        assert row["rows_read"] == row["rows_kept"] + row["rows_rejected"]
+        assert row["rows_rejected"] == len(mine)
+        for rule in schema.RULES:
+            assert row[rule] == sum(rule in line["reasons"] for line in mine), rule
+        assert row["as_of"] == CONFIGURED_AS_OF
+    clean = project.table(f"{engine}.clean_transactions")
+    assert sum(row["rows_kept"] for row in ledger) == len(clean)
+
+
+def test_the_ledger_finds_just_what_the_generator_spoiled(whole_run):
+    project, _ = whole_run
+    truth = {
+        row["defect"]: row["rows"] for row in project.table("generation_truth").to_pylist()
+    }
+    ledger = project.table("dask.row_ledger")
+    assert truth.keys() == set(schema.RULES)
+    assert all(truth.values())
+    assert truth == {rule: pc.sum(ledger[rule]).as_py() for rule in schema.RULES}
+
+
+def test_the_money_of_every_view_is_the_same(whole_run):
+    project, _ = whole_run
+    clean = project.table("dask.clean_transactions")
+    cents = int(np.rint(clean["revenue"].to_numpy() * 100).sum())
+    cube, customers = (project.table(f"dask.{t}") for t in ("sales_cube", "customers"))
+    assert pc.sum(cube["revenue_cents"]).as_py() == cents
+    assert pc.sum(customers["revenue_cents"]).as_py() == cents
+    for name in ("region_performance", "category_performance", "daily_sales"):
+        revenue = project.table(f"dask.{name}")["revenue"].to_numpy()
+        assert int(np.rint(revenue * 100).sum()) == cents, name
+
+
+def test_the_run_measured_every_node(whole_run):
+    project, _ = whole_run
+    metrics = project.table("run_metrics").to_pandas()
+    assert metrics["run_id"].nunique() == 1
+    totals = metrics[metrics["node"] == ALL_NODES].set_index("pipeline")
+    assert {"data_generation", *ETL, "analytics", "reporting"} <= set(totals.index)
+    assert totals.loc["data_generation", "rows"] == 20_000
+    kept = project.table("dask.clean_transactions").num_rows
+    assert totals.loc[list(ETL), "rows"].tolist() == [kept, kept]
+    assert (metrics["wall_seconds"] > 0).all()
+    assert (metrics["peak_memory_mb"] > 0).all()
+
+
+def test_a_run_leaves_nothing_but_tables_and_reports(whole_run):
+    project, _ = whole_run
+    shape = re.compile(
+        r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics))/"
+        r"(versions/[^/]+/(part-\d{5}\.parquet|manifest\.json)|current\.json|writer\.lock)"
+        r"|08_reporting/(\w+\.png|report\.md)"
+    )
+    files = (path for path in project.data.rglob("*") if path.is_file())
+    names = [path.relative_to(project.data).as_posix() for path in files]
+    assert [name for name in names if not shape.fullmatch(name)] == []
+
+
+def test_the_same_run_again_makes_the_same_bytes(whole_run, tmp_path):
+    project, _ = whole_run
+    again = project.kedro("run", "--env", "test", "--pipelines", "data_generation,etl_dask")
+    assert again.returncode == 0, again.stderr
+    for name in ("01_raw/transactions", *(f"03_primary/dask/{t}" for t in TABLES[:5])):
+        versions = sorted((project.data / name / "versions").iterdir())
+        contents = [
+            [part.read_bytes() for part in sorted(version.glob("part-*"))]
+            for version in versions
+        ]
+        assert len(contents) == 2
+        assert contents[0] == contents[1], name
+
+
+# ------------------------------------------------------------ the command line
+
+
+@pytest.mark.parametrize("option", ["--pipeline", "--pipelines"])
+def test_a_pipeline_by_name(project, option):
+    """The first of the two spellings is deprecated, and works all the same."""
+    project.run("data_generation", params={"generation": {"rows": 500}})
+    process = project.kedro("run", "--env", "test", option, "etl_dask")
+    assert process.returncode == 0, process.stderr
+    ledger = project.table("dask.row_ledger")
+    assert pc.sum(ledger["rows_read"]).as_py() == 500
+    assert not (project.data / "03_primary" / "pandas").exists()
+
+
+def test_parameters_on_the_command_line(project):
+    process = project.kedro(
+        "run", "--env", "test", "--pipelines", "data_generation",
+        "--params", "generation.rows=1234,generation.rows_per_partition=500",
+    )  # fmt: skip
+    assert process.returncode == 0, process.stderr
+    assert [pq.read_metadata(f).num_rows for f in project.raw_files()] == [500, 500, 234]
+
+
+# ---------------------------------------------------------------- edge cases
+
+
+def all_null(table: pa.Table, *columns: str, kind: pa.DataType | None = None):
+    """The table with nothing in some columns, perhaps of another type."""
+    for name in columns:
+        position = table.schema.get_field_index(name)
+        nothing = pa.nulls(len(table), kind or table.schema.field(name).type)
+        table = table.set_column(position, name, nothing)
+    return table
+
+
+OPTIONAL = ("product_category", "region", "discount", "rating", "is_returned")
+DIRTY = dirty_transactions(900, 3)
+
+EDGE_CASES = {
+    "no rows": lambda: [DIRTY[:0]],
+    "one row": lambda: [GOOD_ROW],
+    "all rows rejected": lambda: [all_null(DIRTY, "amount")],
+    "an empty file among others": lambda: [DIRTY[:400], DIRTY[:0], DIRTY[400:]],
+    "optional columns all null": lambda: [all_null(DIRTY, *OPTIONAL)],
+    "optional columns of the null type": lambda: [
+        all_null(DIRTY, *OPTIONAL, kind=pa.null())
+    ],
+    "null type in one file only": lambda: [
+        DIRTY[:500],
+        all_null(DIRTY[500:], *OPTIONAL, kind=pa.null()),
+    ],
+    "transaction ids all null": lambda: [
+        all_null(DIRTY, "transaction_id", kind=pa.null())
+    ],
+    "customer ids all null": lambda: [all_null(DIRTY, "customer_id")],
+    "text ids": lambda: [dirty_transactions(900, 4, string_ids=True)],
+    "1 000 regions": lambda: [
+        dirty_transactions(3_000, 5, regions=1_000, categories=130)
+    ],
+}
+GOOD_ROW = pa.Table.from_pylist(
+    [
+        {
+            "transaction_id": 1,
+            "customer_id": 2,
+            "product_category": "Toys",
+            "region": "North",
+            "amount": 0.25,
+            "quantity": 1,
+            "discount": 0.5,
+            "timestamp": datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC),
+            "rating": None,
+            "is_returned": True,
+        }
+    ],
+    schema.raw(),
+)
+REPORTED = {"no rows", "one row", "all rows rejected", "1 000 regions"}
+
+
+@pytest.mark.parametrize("case", EDGE_CASES)
+def test_unusual_data_goes_through_both_engines_and_all_analyses(
+    project, tmp_path, case
+):
+    files = []
+    for number, rows in enumerate(EDGE_CASES[case]()):
+        files.append(tmp_path / "raw" / f"{number}.parquet")
+        files[-1].parent.mkdir(exist_ok=True)
+        pq.write_table(rows, files[-1])
+    elsewhere = project.reads(tmp_path / "raw", AS_OF)
+    wanted = {} if case in REPORTED else {"to_outputs": ["verification"]}
+    elsewhere.run(*ETL, "analytics", "reporting", **wanted)
+    expected = assert_equals_oracle(elsewhere, files, AS_OF)
+    assert_verified(elsewhere)
+    if case in REPORTED:
+        assert_reported(elsewhere)
+    kept = {"no rows": 0, "one row": 1}
+    if case in kept or "rejected" in case or "ids all null" in case:
+        assert len(expected["clean_transactions"]) == kept.get(case, 0)
+    else:
+        assert len(expected["clean_transactions"]) > 400
+
+
+def test_generating_no_rows_at_all_runs_through(project):
+    project.run(params={"generation": {"rows": 0}})
+    assert_verified(project)
+    assert_reported(project)
+    assert project.table("dask.clean_transactions").num_rows == 0
+    assert sum(project.table("generation_truth")["rows"].to_pylist()) == 0
+
+
+# --------------------------------------------------------- other people's data
+
+
+def test_an_environment_is_enough_to_run_on_other_data(project, tmp_path):
+    """Only a catalog file: other file names, nested folders, extra column, types."""
+    folder = tmp_path / "deliveries"
+    rows = dirty_transactions(1_500, 8)
+    files = write_raw(folder / "2023", rows[:700], 2)
+    files += write_raw(folder / "2024", rows[700:], 3)
+    foreign = pq.read_table(files[0]).append_column("till", pa.array([1] * 350))
+    pq.write_table(foreign, files[0], use_dictionary=False, compression="zstd")
+    (folder / "_SUCCESS").write_text("")
+    (folder / "readme.txt").write_text("not Parquet")
+    write_yaml(project.path / "conf" / "elsewhere" / "catalog.yml", raw_catalog(folder))
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+    process = project.kedro(
+        "run", "--env", "elsewhere",
+        "--pipelines", ",".join((*ETL, "analytics", "reporting")),
+        "--to-outputs", "verification", "--params", f"clock.as_of={AS_OF.isoformat()}",
+    )  # fmt: skip
+
+    assert process.returncode == 0, process.stderr
+    assert "2023/part-00000.parquet: column 'till' is not used" in process.stderr
+    elsewhere = Project(project.path, "elsewhere")
+    write_yaml(
+        project.path / "conf" / "elsewhere" / "globals.yml", {"data_root": "data"}
+    )
+    assert_verified(elsewhere)
+    ledger = elsewhere.table("dask.row_ledger")
+    assert ledger["source_file"].to_pylist() == [
+        file.relative_to(folder).as_posix() for file in files
+    ]
+    expected = oracle_tables(files, AS_OF, segments=base_segments())
+    for name in set(TABLES) - {"rejected_transactions", "row_ledger"}:
+        # The oracle knows files by their name alone.
+        assert_matches(elsewhere.table(f"dask.{name}"), expected[name], name)
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_generating_never_touches_other_peoples_data(project, tmp_path):
+    folder = tmp_path / "raw"
+    [file] = write_raw(folder, DIRTY, 1)
+    content = file.read_bytes()
+    elsewhere = project.reads(folder, AS_OF)
+    with pytest.raises(ClickException, match=re.escape(str(folder))):
+        elsewhere.run("data_generation", params={"generation": {"rows": 10}})
+    assert file.read_bytes() == content
+    assert list(folder.iterdir()) == [file]
+
+
+def test_the_stock_pandas_dataset_can_be_the_raw_table(project, tmp_path):
+    """It names no files, so the ledger has one line for all of them."""
+    files = write_raw(tmp_path / "raw", DIRTY, 3)
+    elsewhere = project.reads(tmp_path / "raw", AS_OF)
+    catalog = raw_catalog(tmp_path / "raw")
+    stock = {"type": "pandas.ParquetDataset", "filepath": str(tmp_path / "raw")}
+    write_yaml(
+        project.path / "conf" / "elsewhere" / "catalog.yml",
+        {**catalog, "raw_transactions@pandas": stock},
+    )
+    elsewhere.run(*ETL, "analytics")
+    expected = oracle_tables(files, AS_OF, segments=base_segments())
+    for name in set(TABLES) - {"rejected_transactions", "row_ledger"}:
+        assert_matches(elsewhere.table(f"pandas.{name}"), expected[name], name)
+    [line] = elsewhere.table("pandas.row_ledger").to_pylist()
+    total = expected["row_ledger"].drop_columns(["source_file", "as_of"]).to_pandas()
+    assert line == {
+        **total.sum().to_dict(), "source_file": "raw_transactions", "as_of": AS_OF
+    }  # fmt: skip
