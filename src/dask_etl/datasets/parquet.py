@@ -24,6 +24,7 @@ from dask_etl.datasets.files import (
     Segment,
     footer,
     partitions,
+    state_of,
 )
 from dask_etl.datasets.versions import StorageError, VersionStore
 from dask_etl.transactions import schema as schemas
@@ -95,7 +96,8 @@ class VersionedParquetDataset(AbstractDataset):
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
         self.metadata = metadata
-        self.store = VersionStore(self._filesystem, path, keep_versions)
+        root = self._filesystem._strip_protocol(path)
+        self.store = VersionStore(self._filesystem, root, keep_versions)
         self._published: Any = None
 
     def _describe(self) -> dict[str, Any]:
@@ -108,7 +110,9 @@ class VersionedParquetDataset(AbstractDataset):
 
     def _exists(self) -> bool:
         try:
-            return self.store.current() is not None and bool(self.store.manifest())
+            if self.store.current() is None and self._version.load is None:
+                return bool(self._plain_paths())
+            return self.store.manifest(self._version.load) is not None
         except StorageError:
             return False
 
@@ -116,8 +120,13 @@ class VersionedParquetDataset(AbstractDataset):
     def save_version(self) -> str:
         """The version that a save makes: the run's, told apart if it saved before."""
         wanted = self._version.save or generate_timestamp()
-        again = sum(known.startswith(wanted) for known in self.store.versions())
-        return f"{wanted}-{again + 1}" if again else wanted
+        known = self.store.versions()
+        saves = [
+            int(v.removeprefix(f"{wanted}-")) for v in known if _is_save(v, wanted)
+        ]
+        if wanted in known:
+            saves.append(1)
+        return f"{wanted}-{max(saves) + 1}" if saves else wanted
 
     def written_schema(self, found: pa.Schema) -> pa.Schema:
         """Return the schema of the table when its data has the columns found."""
@@ -162,11 +171,17 @@ class VersionedParquetDataset(AbstractDataset):
         return self.store.manifest().rows
 
     def check_own(self) -> None:
-        """Refuse to write among Parquet files of others: a version would hide them.
+        """Refuse to write where a table of this project should not be.
 
         Raises:
-            StorageError: the folder has Parquet files, but no versions.
+            StorageError: the path climbs out of the folder that it begins with; or
+                others' Parquet files are there, which a version would hide.
         """
+        if ".." in self._filepath.parts:
+            raise StorageError(
+                f"{self._filepath}: tables are not written to paths with '..'. Write "
+                "the folder out."
+            )
         if self.store.current() is None and (found := self._plain_paths()):
             raise StorageError(
                 f"{self._filepath}: holds {len(found):,} Parquet files that this project "
@@ -195,8 +210,8 @@ class VersionedParquetDataset(AbstractDataset):
             StorageError: nothing to read, or a file is damaged.
         """
         is_raw = self._schema == "raw_transactions"
-        if self.store.current() is None:
-            segments, found = self._plain_files()
+        if self.store.current() is None and self._version.load is None:
+            segments, found = self._plain_files(is_raw)
         else:
             manifest = self.store.manifest(self._version.load)
             found = {"manifest": manifest.schema}
@@ -215,45 +230,62 @@ class VersionedParquetDataset(AbstractDataset):
         return Source(PartReader(self._filesystem, schema, is_raw), tuple(segments))
 
     def _plain_paths(self) -> list[str]:
-        """List the Parquet files of a plain folder, in raw order."""
-        root = str(self._filepath)
+        """List the Parquet files that others put into the folder, or the one file."""
+        root = self.store.root
+        self._filesystem.invalidate_cache()
         return sorted(
             path
             for path in self._filesystem.find(root)
             if path.endswith((".parquet", ".parq", ".pq"))
             and not any(
                 part.startswith(("_", ".")) or part == "versions"
-                for part in posixpath.relpath(path, root).split("/")
+                for part in self._plain_name(path).split("/")
             )
         )
 
-    def _plain_files(self) -> tuple[list[Segment], dict[str, pa.Schema]]:
-        root, paths = str(self._filepath), self._plain_paths()
+    def _plain_name(self, path: str) -> str:
+        root = self.store.root
+        return (
+            posixpath.basename(path) if path == root else posixpath.relpath(path, root)
+        )
+
+    def _plain_files(self, is_raw: bool) -> tuple[list[Segment], dict[str, pa.Schema]]:
+        paths = self._plain_paths()
         if not paths:
             raise StorageError(
-                f"{root}: no table here, neither versions of this project's making nor "
-                "*.parquet files. Run the pipeline that writes it, or correct the path."
+                f"{self.store.root}: no table here, neither versions of this project's "
+                "making nor *.parquet files. Run the pipeline that writes it, or "
+                "correct the path."
             )
         with ThreadPoolExecutor(8) as threads:
+            states = list(threads.map(lambda p: state_of(self._filesystem, p), paths))
             footers = list(threads.map(lambda p: footer(self._filesystem, p), paths))
         segments: list[Segment] = []
-        for path, meta in zip(paths, footers, strict=True):
-            name = posixpath.relpath(path, root)
-            whole = Segment(
-                path,
-                name,
-                0,
-                meta.num_rows,
-                self._filesystem.size(path),
-                modified=str(self._filesystem.modified(path)),
-            )
+        found: dict[str, pa.Schema] = {}
+        for path, (size, modified), meta in zip(paths, states, footers, strict=True):
+            name = self._plain_name(path)
+            whole = Segment(path, name, 0, meta.num_rows, size, modified=modified)
             segments += _taken_apart(whole, meta, self.rows_per_partition)
-        names = (posixpath.relpath(path, root) for path in paths)
-        found = {
-            name: meta.schema.to_arrow_schema()
-            for name, meta in zip(names, footers, strict=True)
-        }
+            found[name] = meta.schema.to_arrow_schema().remove_metadata()
+        first, schema = next(iter(found.items()))
+        for name, other in found.items():
+            # Files of raw transactions are brought to one schema; others have one.
+            if not is_raw and other != schema:
+                raise StorageError(
+                    f"{self.store.root}: {name} has other columns or types than "
+                    f"{first}: {_differences(other, schema)}"
+                )
         return segments, found
+
+
+def _is_save(version: str, wanted: str) -> bool:
+    return version.startswith(f"{wanted}-") and version[len(wanted) + 1 :].isdecimal()
+
+
+def _differences(one: pa.Schema, other: pa.Schema) -> str:
+    fields = {(field.name, str(field.type)) for field in one}
+    others = {(field.name, str(field.type)) for field in other}
+    return ", ".join(" ".join(field) for field in sorted(fields ^ others)) or "order"
 
 
 def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segment]:

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from dask_etl.datasets.files import PartWriter
 from dask_etl.datasets.parquet import VersionedParquetDataset
-from dask_etl.datasets.versions import PartFile, commit
+from dask_etl.datasets.versions import PartFile, StorageError, commit
 from dask_etl.engine.execution import execute
 from dask_etl.engine.partitions import Gathered, Lazy, Parts
-from dask_etl.engine.scratch import Scratch
+from dask_etl.engine.scratch import ATTEMPT, Scratch
 
 logger = logging.getLogger(__name__)
 
@@ -35,16 +35,25 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
     Args:
         outputs: by dataset: a lazy table, a Dask or pandas DataFrame or Arrow table.
         resume: take over the work of an interrupted attempt.
+
+    Raises:
+        StorageError: something stands in the way of writing; nothing was changed.
     """
-    versions = {dataset: dataset.save_version for dataset in outputs}
+    _check(outputs)
     locked = []
     try:
-        for dataset in outputs:
-            dataset.check_own()
+        # In one order everywhere: of two runs, one gets all the tables.
+        for dataset in sorted(outputs, key=lambda dataset: dataset.store.root):
             dataset.store.acquire()
             locked.append(dataset.store)
+        versions = {dataset: dataset.save_version for dataset in outputs}
         lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
         scratch = _scratch(lazies, resume)
+        for dataset in outputs:
+            # Work that an interrupted run left for another computation.
+            home = _scratch_home(dataset)
+            if scratch is None or home.folder != posixpath.dirname(scratch.folder):
+                home.remove()
         earlier = _earlier_attempt(scratch, versions)
         for dataset, version in versions.items():
             dataset.store.begin(version, earlier.get(dataset.store.root, []))
@@ -65,17 +74,33 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
             store.release()
 
 
+def _check(outputs: Outputs) -> None:
+    first = next(iter(outputs)).store
+    for dataset in outputs:
+        dataset.check_own()
+        if dataset.store.filesystem != first.filesystem:
+            raise StorageError(
+                f"{first.root} and {dataset.store.root} are outputs of one node, but "
+                "on different file systems (or with different options): they could "
+                "not be committed together. Give both one data_root."
+            )
+
+
 def _scratch(lazies: Outputs, resume: bool) -> Scratch | None:
     """Open the scratch folder of these lazy tables, beside the first of them."""
     if not lazies:
         return None
-    store = next(iter(lazies)).store
-    home = Scratch(store.filesystem, posixpath.join(store.root, "scratch"))
-    scratch = Scratch(store.filesystem, home.path(_fingerprint(lazies.values())))
-    if not (resume and scratch.exists("attempt.json")):
+    home = _scratch_home(next(iter(lazies)))
+    scratch = Scratch(home.filesystem, home.path(_fingerprint(lazies.values())))
+    if not (resume and scratch.receipt(ATTEMPT)):
         home.remove()
-        store.filesystem.makedirs(scratch.folder, exist_ok=True)
+        home.filesystem.makedirs(scratch.folder, exist_ok=True)
     return scratch
+
+
+def _scratch_home(dataset: VersionedParquetDataset) -> Scratch:
+    store = dataset.store
+    return Scratch(store.filesystem, posixpath.join(store.root, "scratch"))
 
 
 def _earlier_attempt(
@@ -87,11 +112,11 @@ def _earlier_attempt(
     """
     if scratch is None:
         return {}
-    earlier = scratch.receipt("attempt.json") or {}
+    earlier = scratch.receipt(ATTEMPT) or {}
     if earlier:
         logger.info("Resuming an interrupted run: finished partitions are kept")
     scratch.write_receipt(
-        "attempt.json",
+        ATTEMPT,
         {
             dataset.store.root: [*earlier.get(dataset.store.root, []), version]
             for dataset, version in versions.items()
@@ -143,9 +168,13 @@ def _write_dask_frame(dataset, frame, writer: PartWriter) -> Written:
 
 
 def _write_frame_part(part, schema, writer: PartWriter, number: int) -> PartFile:
-    return writer.write(
-        pa.Table.from_pandas(part, schema, preserve_index=False), number
-    )
+    try:
+        table = pa.Table.from_pandas(part, schema, preserve_index=False)
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise StorageError(
+            f"{writer.folder}: partition {number} does not fit the table: {error}"
+        ) from error
+    return writer.write(table.replace_schema_metadata(None), number)
 
 
 def _fingerprint(lazies) -> str:
