@@ -94,9 +94,7 @@ class Project:
         for name in ("dask.yml", "globals.yml"):
             shutil.copy(self.path / "conf" / "test" / name, env)
         write_yaml(env / "catalog.yml", raw_catalog(folder, **options))
-        write_yaml(
-            env / "parameters_etl.yml", {"clock": {"as_of": as_of.isoformat()}}
-        )
+        write_yaml(env / "parameters_etl.yml", {"clock": {"as_of": as_of.isoformat()}})
         return Project(self.path, "elsewhere")
 
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from click import ClickException
 from kedro.runner import ParallelRunner
-from kedro_project import ENGINES, Project
 
+from kedro_project import ENGINES, Project
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 GOOD = dirty_transactions(600, 21)
@@ -110,7 +110,9 @@ BAD_TABLES = {
         ["b.parquet", "'is_returned' is int64", "expected boolean", "Convert"],
     ),
     "decimal money": (
-        lambda: replaced("amount", pa.array([1] * len(GOOD)).cast(pa.decimal128(21, 2))),
+        lambda: replaced(
+            "amount", pa.array([1] * len(GOOD)).cast(pa.decimal128(21, 2))
+        ),
         ["b.parquet", "'amount' is decimal", "expected floating or integer", "Convert"],
     ),
     "id text here and number there": (
@@ -127,7 +129,7 @@ BAD_TABLES = {
     ),
     "more money than can be added up": (
         lambda: with_value("amount", 1e15, pa.float64()),
-        ["b.parquet", "1e+15", "beyond 2**53 cents", "correct or remove"],
+        ["b.parquet", "1e+15", "quantity", "beyond 2**53 cents", "correct or remove"],
     ),
 }
 
@@ -254,7 +256,7 @@ BAD_PARAMETERS = {
         ["'features'", "price_bounds", "must ascend"],
     ),
     "cells without segment": (
-        {"segments": {"rules": {"Lost": {"recency": [1]}}}},
+        {"segments": {"rules": {"Lost": {"recency": [1], "monetary": [2]}}}},
         ["'segments'", "no segment covers", "end the list with a rule for all"],
     ),
 }

@@ -28,7 +28,7 @@ def parser(doc: str) -> argparse.ArgumentParser:
     """
     command = argparse.ArgumentParser(description=doc.splitlines()[0])
     command.add_argument("raw_dir", type=Path, help="directory of part-*.parquet")
-    command.add_argument("out_dir", type=Path, help="directory for the tables")
+    command.add_argument("out_dir", type=Path, help="new directory for the tables")
     command.add_argument(
         "--as-of",
         type=_moment,

@@ -54,7 +54,7 @@ def test_contender_writes_the_tables_of_the_contract(name, raw, tmp_path):
         assert_matches(actual, sorted_table(expected[table], table), table)
 
 
-def test_duckdb_keeps_to_a_memory_limit(raw, tmp_path):
+def test_duckdb_does_the_job_under_a_memory_limit(raw, tmp_path):
     pytest.importorskip("duckdb")
     directory, expected = raw
     run("duckdb_tuned", directory, tmp_path, "--memory-limit", "256MB")

@@ -1,6 +1,6 @@
 """Small, nasty raw data for tests, made independently of the project's generator."""
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,27 +9,27 @@ import pyarrow.parquet as pq
 
 from dask_etl.transactions import schema
 
-AS_OF = datetime(2024, 7, 1, tzinfo=timezone.utc)
+AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 """The moment ``dirty_transactions`` is made for: some rows are at it, some after it."""
 
 _MICROSECOND = timedelta(microseconds=1)
-_START = datetime(2020, 11, 17, tzinfo=timezone.utc)
+_START = datetime(2020, 11, 17, tzinfo=UTC)
 
 _BOUNDARY_TIMES = (
     AS_OF,
     AS_OF - _MICROSECOND,
-    datetime(2018, 12, 31, 23, 59, 59, 999999, tzinfo=timezone.utc),
-    datetime(2020, 1, 1, tzinfo=timezone.utc),
-    datetime(2020, 2, 29, 12, tzinfo=timezone.utc),
-    datetime(2021, 2, 28, 23, 59, 59, 999999, tzinfo=timezone.utc),
-    datetime(2021, 3, 1, tzinfo=timezone.utc),
-    datetime(2024, 2, 29, tzinfo=timezone.utc),
-    datetime(2024, 6, 30, tzinfo=timezone.utc),
+    datetime(2018, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(2020, 1, 1, tzinfo=UTC),
+    datetime(2020, 2, 29, 12, tzinfo=UTC),
+    datetime(2021, 2, 28, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(2021, 3, 1, tzinfo=UTC),
+    datetime(2024, 2, 29, tzinfo=UTC),
+    datetime(2024, 6, 30, tzinfo=UTC),
 )
 _FUTURE_TIMES = (
     AS_OF + _MICROSECOND,
     AS_OF + timedelta(days=40),
-    datetime(2300, 1, 1, tzinfo=timezone.utc),  # not representable in nanoseconds
+    datetime(2300, 1, 1, tzinfo=UTC),  # not representable in nanoseconds
 )
 
 # 0.25 and 0.75 at half the price are 12.5 and 37.5 cents: one rounds down, one up.

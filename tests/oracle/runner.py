@@ -6,7 +6,7 @@ Arrow schemas, so a table on which the two agree was computed twice.
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -57,7 +57,7 @@ def oracle_tables(
     """
     segments = segments or Segments(rules={"All": {}})
     if as_of.tzinfo is not None:
-        as_of = as_of.astimezone(timezone.utc).replace(tzinfo=None)
+        as_of = as_of.astimezone(UTC).replace(tzinfo=None)
     with _connection() as connection:
         _set(connection, "files", [str(file) for file in files], "VARCHAR[]")
         _set(connection, "names", [file.name for file in files], "VARCHAR[]")

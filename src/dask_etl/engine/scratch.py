@@ -7,6 +7,7 @@ is done (``docs/operations.md``).
 
 import contextlib
 import posixpath
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from dask_etl.datasets.versions import StorageError, checksum, put, seal, unseal
 
 ATTEMPT = "attempt.json"
 """The receipt without which nothing else in the folder counts."""
+
+_FINGERPRINT = re.compile("[0-9a-f]{16}")
+"""The name of an attempt's folder."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +99,17 @@ class Scratch:
         """Tell whether a file has been written."""
         return self.filesystem.exists(self.path(name))
 
-    def remove(self) -> None:
-        """Remove the folder, the receipts that make it count first."""
+    def clear(self) -> None:
+        """Remove the attempts in this folder, the receipts that make them count first.
+
+        Whatever else somebody keeps in a folder of this name stays.
+        """
         self.filesystem.invalidate_cache()
-        for path in self.filesystem.find(self.folder):
-            if posixpath.basename(path) == ATTEMPT:
-                self.filesystem.rm_file(path)
         with contextlib.suppress(FileNotFoundError):
-            self.filesystem.rm(self.folder, recursive=True)
+            for folder in self.filesystem.ls(self.folder, detail=False):
+                if _FINGERPRINT.fullmatch(posixpath.basename(folder)):
+                    with contextlib.suppress(FileNotFoundError):
+                        self.filesystem.rm_file(posixpath.join(folder, ATTEMPT))
+                    self.filesystem.rm(folder, recursive=True)
+        with contextlib.suppress(OSError):
+            self.filesystem.rmdir(self.folder)

@@ -17,6 +17,9 @@ from dask_etl.transactions import schema
 logger = logging.getLogger(__name__)
 
 
+IDS = ("transaction_id", "customer_id")
+
+
 class SchemaError(ExplainedError, ValueError):
     """A raw file does not have the columns or types of raw transactions."""
 
@@ -52,7 +55,7 @@ def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
     for column, file in unknown.items():
         logger.warning("%s: column '%s' is not used and is left out", file, column)
     types = {}
-    for column in ("transaction_id", "customer_id"):
+    for column in IDS:
         seen = {kind: file for kind, file in kinds.get(column, {}).items() if kind}
         if len(seen) > 1:
             raise SchemaError(
@@ -86,6 +89,8 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, file: str) -> pa.ChunkedArra
     if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
         # Nanoseconds are cut to microseconds: no rule or feature looks below them.
         return pc.cast(column, field.type, safe=column.type.unit != "ns")
+    if field.name in IDS and pa.types.is_floating(column.type):
+        check_exact_ids(pc.max(pc.abs(column)).as_py(), field.name, file)
     try:
         if pa.types.is_dictionary(field.type):
             return column.cast(pa.string()).dictionary_encode()
@@ -95,6 +100,23 @@ def _cast(column: pa.ChunkedArray, field: pa.Field, file: str) -> pa.ChunkedArra
             f"{file}: column '{field.name}' of type {column.type} has a value that "
             f"{field.type} cannot hold ({error}); correct it at the source"
         ) from error
+
+
+def check_exact_ids(largest: float | None, column: str, file: str) -> None:
+    """Refuse ids that were read as floats and may have been merged by it.
+
+    pandas turns integers into floats where there are nulls; from 2**53 on, floats
+    do not tell neighbouring integers apart.
+
+    Raises:
+        SchemaError: the largest id is past what floats hold exactly.
+    """
+    if largest is not None and largest >= 2**53:
+        raise SchemaError(
+            f"{file}: column '{column}' was read as floats, and ids up to {largest:g} "
+            "are not exact as such. Read it as integers (DaskParquetDataset and "
+            "PandasParquetDataset do; for others, dtype_backend: numpy_nullable)."
+        )
 
 
 _EXPECTED = {

@@ -47,16 +47,16 @@ def fill_missing(table: pa.Table, labels: Mapping[str, Sequence[str]]) -> pa.Tab
 
 
 def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
-    """Return a column of whole numbers as int64."""
+    """Return a column of whole numbers below 2**53 as int64."""
     if pa.types.is_integer(table.schema.field(column).type):
         return table[column]
     values = numbers(table, column)
-    fractions = (values != np.rint(values)).nonzero()[0]
-    if len(fractions):
-        row = int(fractions[0])
+    not_whole = ((values != np.rint(values)) | (values >= EXACT)).nonzero()[0]
+    if len(not_whole):
+        row = int(not_whole[0])
         raise InvalidValue(
             f"transaction_id {table['transaction_id'][row].as_py()!r}: {column} "
-            f"{values[row]:g} is not a whole number; correct it at the source"
+            f"{values[row]:g} is not a whole number below 2**53; correct it at the source"
         )
     return pa.array(values.astype(np.int64))
 

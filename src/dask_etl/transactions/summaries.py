@@ -1,10 +1,12 @@
 """The two summaries that every analysis rolls up: partial per partition, then merged.
 
-A *partial* holds int64 sums only (revenue in cents, ratings in millionths), so that
+A *partial* holds whole numbers only (revenue in cents, ratings in millionths), so that
 merging is exact, associative and commutative: any partitioning gives the same table.
-Sets (where and when a customer bought) travel as bits in uint64 words.
+Sets (where and when a customer bought) travel as bits of unsigned words. Partials pass
+through files, so they are no wider than they need be: counts are int32 until merged.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,9 @@ SUMS = (
     "rating_millionths",
     "rating_count",
 )
+COUNTS = {"lines", "returned_lines", "rating_count"}
+"""Sums that one partition cannot make larger than its number of rows."""
+
 CUBE_KEYS = ("day", "region", "product_category")
 _DENSE_CELLS = 4_000_000
 
@@ -69,7 +74,7 @@ def _sums(table: pa.Table, groups: np.ndarray, count: int) -> dict[str, np.ndarr
     return {
         name: np.bincount(
             groups if rows is None else groups[rows], weights=values, minlength=count
-        ).astype(np.int64)
+        ).astype(np.int32 if name in COUNTS else np.int64)
         for name, (values, rows) in _measures(table).items()
     }
 
@@ -83,7 +88,7 @@ def cube_partial(table: pa.Table) -> pa.Table:
 
     Returns:
         ``day`` (days since 1970), ``region``, ``product_category`` (dictionary
-        codes) and :data:`SUMS`, all int64; one row per cell that has lines.
+        codes) and :data:`SUMS`, whole numbers; one row per cell that has lines.
     """
     days = day_numbers(table)
     region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
@@ -112,10 +117,12 @@ def cube_partial(table: pa.Table) -> pa.Table:
     )
 
 
-def merge_cubes(partials: pa.Table) -> pa.Table:
-    """Merge the rows of several cube partials into one, sorted by day and codes."""
-    merged = partials.group_by(list(CUBE_KEYS), use_threads=False).aggregate(
-        [(name, "sum") for name in SUMS]
+def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
+    """Merge cube partials into one, sorted by day and codes."""
+    merged = (
+        _joined(partials)
+        .group_by(list(CUBE_KEYS), use_threads=False)
+        .aggregate([(name, "sum") for name in SUMS])
     )
     return merged.rename_columns([*CUBE_KEYS, *SUMS]).sort_by(
         [(name, "ascending") for name in CUBE_KEYS]
@@ -196,25 +203,26 @@ def _bit_words(
     name: str, groups: np.ndarray, values: np.ndarray, count: int, size: int
 ):
     """Yield columns of 64 bits in which group g has bit v set for each of its values."""
-    bits = np.left_shift(np.uint64(1), (values & 63).astype(np.uint64))
+    word = np.min_scalar_type((1 << min(size, 64)) - 1)
+    bits = np.left_shift(word.type(1), (values & 63).astype(word))
     word_of = values >> 6
-    for word in range((size + 63) // 64):
-        words = np.zeros(count, np.uint64)
+    for position in range((size + 63) // 64):
+        words = np.zeros(count, word)
         if size <= 64:
             np.bitwise_or.at(words, groups, bits)
         else:
-            rows = (word_of == word).nonzero()[0]
+            rows = (word_of == position).nonzero()[0]
             np.bitwise_or.at(words, groups[rows], bits[rows])
-        yield f"{name}_{word}", words
+        yield f"{name}_{position}", words
 
 
-def merge_customers(partials: pa.Table) -> pa.Table:
-    """Merge the rows of several customer partials into one row per customer."""
-    partials = partials.combine_chunks()
-    codes, ids = encode(partials["customer_id"].combine_chunks())
+def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
+    """Merge customer partials into one row per customer."""
+    joined = _joined(partials)
+    codes, ids = encode(joined["customer_id"].combine_chunks())
     columns = {"customer_id": ids}
-    for name in partials.column_names[1:]:
-        values = partials[name].to_numpy()
+    for name in joined.column_names[1:]:
+        values = joined[name].to_numpy()
         if name == "first":
             merged = np.full(len(ids), np.iinfo(np.int64).max)
             np.minimum.at(merged, codes, values)
@@ -223,12 +231,17 @@ def merge_customers(partials: pa.Table) -> pa.Table:
             np.maximum.at(merged, codes, values)
         elif name in SUMS:
             merged = np.zeros(len(ids), np.int64)
-            np.add.at(merged, codes, values)
+            np.add.at(merged, codes, values.astype(np.int64))
         else:
-            merged = np.zeros(len(ids), np.uint64)
+            merged = np.zeros(len(ids), values.dtype)
             np.bitwise_or.at(merged, codes, values)
         columns[name] = merged
     return pa.table(columns)
+
+
+def _joined(partials: Sequence[pa.Table]) -> pa.Table:
+    """Concatenate partials; what was merged before has wider counts than the others."""
+    return pa.concat_tables(partials, promote_options="permissive")
 
 
 def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
@@ -257,9 +270,8 @@ def _sets(merged: pa.Table, name: str, members: pa.Array) -> pa.ListArray:
     if not words:
         return pa.array([[]] * len(merged), pa.list_(members.type))
     packed = np.column_stack([merged[word].to_numpy() for word in words])
-    flags = np.unpackbits(
-        packed.astype("<u8").view(np.uint8), axis=1, bitorder="little"
-    )
+    packed = packed.astype(packed.dtype.newbyteorder("<"), copy=False)
+    flags = np.unpackbits(packed.view(np.uint8), axis=1, bitorder="little")
     flags = flags[:, : len(members)]
     offsets = np.concatenate([[0], flags.sum(axis=1, dtype=np.int32).cumsum()])
     member = flags.nonzero()[1].astype(np.int32)

@@ -7,6 +7,7 @@ from pandas_tables import AS_OF, as_stored, make_raw
 
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich, revenue_cents
+from dask_etl.transactions.features import InvalidValue
 from dask_etl.transactions.parameters import Cleaning, Features
 
 NAN, INF = float("nan"), float("inf")
@@ -112,7 +113,7 @@ def test_rows_stay_in_raw_order(clean):
 
 def test_money_too_large_to_be_exact_is_refused(clean):
     with pytest.raises(
-        ValueError, match=r"b\.parquet, row 1: amount 1e\+14 × quantity 2 .* remove"
+        InvalidValue, match=r"b\.parquet, row 1: amount 1e\+14 × quantity 2 .* remove"
     ):
         clean(
             {"amount": -1.0},
@@ -128,6 +129,7 @@ def test_the_largest_exact_amount_is_kept(clean):
     assert row["revenue"] == 9e13
 
 
-def test_part_of_a_unit_is_refused(clean):
-    with pytest.raises(TypeError, match="non-equivalent"):
-        clean({"quantity": 1.5})
+@pytest.mark.parametrize("quantity", [0.5, 2.0**53, 1e19])
+def test_what_is_no_whole_number_of_units_is_refused(clean, quantity):
+    with pytest.raises(InvalidValue, match=r"b\.parquet, row 0: quantity .* whole"):
+        clean({}, {"quantity": quantity}, files=[("a.parquet", 1), ("b.parquet", 1)])

@@ -174,16 +174,6 @@ def summarise_partition(tables: Tables, domain: Domain) -> Tables:
     }
 
 
-def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
-    """Merge partial cubes."""
-    return summaries.merge_cubes(pa.concat_tables(partials))
-
-
-def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
-    """Merge partial customer tables."""
-    return summaries.merge_customers(pa.concat_tables(partials))
-
-
 def concatenate(partials: Sequence[pa.Table]) -> pa.Table:
     """Put partial tables one after another."""
     return pa.concat_tables(partials)

@@ -96,14 +96,14 @@ def summarise(
         ),
         rows.gather(
             "cube",
-            kernels.merge_cubes,
+            summaries.merge_cubes,
             schema=schema.SALES_CUBE,
             finish=summaries.finish_cube,
             arguments={"domain": survey.domain},
         ),
         rows.gather(
             "customers",
-            kernels.merge_customers,
+            summaries.merge_customers,
             schema=schema.customers(customer_id),
             bucket=by_customer,
             buckets=survey.buckets,

@@ -6,6 +6,8 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from dask_etl.transactions.conform import IDS, check_exact_ids
+from dask_etl.transactions.features import EXACT, InvalidValue
 from dask_etl.transactions.parameters import Cleaning
 from dask_etl.transactions.rules import check_balance, check_thresholds
 from dask_etl.transactions.schema import RULES, raw
@@ -36,6 +38,7 @@ def screen(
 
     Raises:
         ThresholdExceeded: more rows break a rule than ``cleaning`` allows.
+        InvalidValue: a kept row has a value that no feature can be computed from.
     """
     files = source_files(raw_transactions)
     lines = conform(raw_transactions)
@@ -44,6 +47,7 @@ def screen(
 
     kept = lines[~is_rejected]
     kept.attrs["source_files"] = files
+    check_values(kept)
     rejected = describe_rejected(lines[is_rejected], broken[is_rejected], files)
     row_ledger = count_rows(kept, broken[is_rejected], files, as_of)
     check_balance(row_ledger)
@@ -70,6 +74,9 @@ def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
     all null and therefore of no type. Timestamps without a zone are UTC.
     """
     lines = raw_transactions[RAW_COLUMNS].reset_index(drop=True)
+    for name in lines[list(IDS)].select_dtypes("float"):
+        check_exact_ids(lines[name].abs().max(), name, "raw_transactions")
+        lines[name] = lines[name].astype("Int64")
     timestamp = pd.to_datetime(lines["timestamp"], utc=True).dt.as_unit("us")
     return lines.assign(timestamp=timestamp).astype(
         {
@@ -112,6 +119,43 @@ def finite(numbers: pd.Series) -> pd.Series:
     """Return the numbers as float64, with NaN for whatever is not finite."""
     numbers = numbers.astype("float64")
     return numbers.where(np.isfinite(numbers))
+
+
+def check_values(kept: pd.DataFrame) -> None:
+    """Refuse quantities that are no whole numbers, and revenues too large to be exact.
+
+    Raises:
+        InvalidValue: names the first such line, by file and row.
+    """
+    amount, quantity = kept["amount"], finite(kept["quantity"])
+    not_whole = quantity.index[(quantity % 1 != 0) | (quantity >= EXACT)]
+    if not not_whole.empty:
+        position = not_whole[0]
+        raise InvalidValue(
+            f"{name_row(position, kept)}: quantity {quantity[position]:g} is not a "
+            "whole number below 2**53; correct it at the source"
+        )
+    # Only where the largest values together might do it is it worked out by row.
+    if amount.max() * quantity.max() * 100 < EXACT:
+        return
+    net_amount = amount * (1 - finite(kept["discount"]).fillna(0))
+    cents = net_amount * quantity * 100
+    too_large = cents.index[cents >= EXACT]
+    if not too_large.empty:
+        position = too_large[0]
+        raise InvalidValue(
+            f"{name_row(position, kept)}: amount {amount[position]:g} × quantity "
+            f"{quantity[position]:g} is beyond 2**53 cents and cannot be added up "
+            "exactly; correct or remove the row"
+        )
+
+
+def name_row(position: int, kept: pd.DataFrame) -> str:
+    """Name the file and the row that a raw position stands for."""
+    files = kept.attrs.get("source_files", [("raw_transactions", position + 1)])
+    number = locate(position, files)
+    row = position - sum(rows for _, rows in files[:number])
+    return f"{files[number][0]}, row {row}"
 
 
 def describe_rejected(

@@ -6,10 +6,7 @@ import pandas as pd
 from dask_etl.transactions.parameters import Features
 from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
 
-from .cleaning import LABELS, finite, locate
-
-EXACT = 2**53
-"""Whole numbers below this are exact in double precision."""
+from .cleaning import LABELS, finite
 
 
 def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
@@ -22,14 +19,10 @@ def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
 
     Returns:
         ``schema.clean``, in raw order.
-
-    Raises:
-        ValueError: the revenue of a line is too large to be exact.
     """
     lines = fill_missing(kept)
     net_amount = lines["amount"] * (1 - lines["discount"])
     cents = revenue_cents(net_amount, lines["quantity"])
-    check_exact(cents, kept)
     sold = lines["timestamp"].dt
     clean = lines.assign(
         net_amount=net_amount,
@@ -67,24 +60,3 @@ def fill_missing(kept: pd.DataFrame) -> pd.DataFrame:
 def revenue_cents(net_amount: pd.Series, quantity: pd.Series) -> pd.Series:
     """Return the revenue of each line in whole cents, still float64."""
     return np.rint(net_amount * quantity * 100)
-
-
-def check_exact(cents: pd.Series, kept: pd.DataFrame) -> None:
-    """Refuse revenues past what float64 holds to the cent.
-
-    Raises:
-        ValueError: names the first such line, by file and row.
-    """
-    too_large = cents.index[cents.abs() >= EXACT]
-    if too_large.empty:
-        return
-    position = too_large[0]
-    files = kept.attrs.get("source_files", [("raw_transactions", position + 1)])
-    number = locate(position, files)
-    row = position - sum(rows for _, rows in files[:number])
-    amount, quantity = kept.loc[position, ["amount", "quantity"]]
-    raise ValueError(
-        f"{files[number][0]}, row {row}: amount {amount:g} × quantity {quantity:g} is "
-        "beyond 2**53 cents and cannot be added up exactly (column revenue); correct "
-        "or remove the row"
-    )

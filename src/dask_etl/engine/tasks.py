@@ -1,0 +1,193 @@
+"""What one Dask task does: a partition from source to files, or a bucket's merge."""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dask_etl.datasets.files import PartWriter, checksum
+from dask_etl.datasets.versions import PartFile
+from dask_etl.engine.partitions import Gathered
+from dask_etl.engine.scratch import Scratch
+
+FOLD_ROWS = 2_000_000
+"""Rows of partial tables that are merged at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What the task of every partition has in common.
+
+    Attributes:
+        name: of the stage, in keys and scratch files.
+        source: makes the first tables of a partition.
+        steps: functions and their arguments, as in :class:`Partitions`.
+        parts: writers of the tables that are outputs, by name.
+        gathered: the tables that go to scratch.
+        inputs: gathered arguments of the steps, in the order of the values that the
+            task gets, with the names of their scratch files.
+        scratch: where partial tables and receipts are.
+    """
+
+    name: str
+    source: Any
+    steps: tuple
+    parts: Mapping[str, tuple[PartWriter, pa.Schema]]
+    gathered: Sequence[Gathered]
+    inputs: Mapping[Gathered, str]
+    scratch: Scratch
+
+    def run(self, number: int, item: Any, *values: Any) -> dict[str, dict]:
+        """Read, transform and write one partition; or find it done.
+
+        Returns:
+            The :class:`PartFile` of every output, as dicts, by name.
+        """
+        receipt_name = f"{self.name}-{number:05d}.json"
+        report = self.scratch.receipt(receipt_name)
+        if report is not None and self._is_intact(report):
+            return report
+        tables = self.source(item)
+        for step, arguments in self.steps:
+            tables = step(tables, **self._resolved(arguments, number, values))
+        for gathered in self.gathered:
+            self.scratch.write(
+                _partial(self.name, gathered, number),
+                _by_bucket(tables.pop(gathered.name), gathered),
+            )
+        report = {
+            name: asdict(writer.write(_as(tables.pop(name), schema), number))
+            for name, (writer, schema) in self.parts.items()
+        }
+        self.scratch.write_receipt(receipt_name, report)
+        return report
+
+    def _is_intact(self, report: dict[str, dict]) -> bool:
+        for name, (writer, _) in self.parts.items():
+            part = PartFile(**report[name])
+            try:
+                content = writer.filesystem.cat_file(f"{writer.folder}/{part.name}")
+            except OSError:
+                return False
+            if len(content) != part.bytes or checksum(content) != part.checksum:
+                return False
+        return True
+
+    def _resolved(self, arguments: Mapping, number: int, values: Sequence) -> dict:
+        return {
+            name: self._value(argument, number, values)
+            if isinstance(argument, Gathered)
+            else argument
+            for name, argument in arguments.items()
+        }
+
+    def _value(self, gathered: Gathered, number: int, values: Sequence) -> Any:
+        if not gathered.scatter:
+            return values[list(self.inputs).index(gathered)]
+        return pa.concat_tables(
+            self.scratch.read(_result(self.inputs[gathered], bucket), number)
+            for bucket in range(gathered.buckets)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """What the task of every bucket of a gathered table has in common."""
+
+    name: str
+    stage: str
+    gathered: Gathered
+    partitions: int
+    writer: PartWriter | None
+    scratch: Scratch
+
+    def run(self, bucket: int, _barrier: Any, *values: Any) -> Any:
+        """Merge the bucket's partial tables and finish the result.
+
+        Returns:
+            The finished value; the written :class:`PartFile` as a dict for an output;
+            None for a scattered table, which goes to scratch.
+        """
+        gathered = self.gathered
+        if gathered.scatter and self.scratch.exists(_result(self.name, bucket)):
+            return None
+        merged = _fold(gathered, self._partials(bucket))
+        if gathered.scatter:
+            parts = _scattered(merged, self.partitions)
+            self.scratch.write(_result(self.name, bucket), parts)
+            return None
+        if gathered.finish is not None:
+            needed = [
+                name
+                for name, value in gathered.arguments.items()
+                if isinstance(value, Gathered)
+            ]
+            arguments = {**gathered.arguments, **dict(zip(needed, values, strict=True))}
+            merged = gathered.finish(merged, **arguments)
+        if self.writer is None:
+            return merged
+        return asdict(self.writer.write(merged, bucket))
+
+    def _partials(self, bucket: int) -> Iterator[pa.Table]:
+        for number in range(self.partitions):
+            yield self.scratch.read(_partial(self.stage, self.gathered, number), bucket)
+
+
+def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
+    if not gathered.associative:
+        return gathered.combine(list(partials))
+    group: list[pa.Table] = []
+    fresh = 0
+    for partial in partials:
+        group.append(partial)
+        fresh += len(partial)
+        if fresh > FOLD_ROWS:
+            group, fresh = [gathered.combine(group)], 0
+    return gathered.combine(group)
+
+
+def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
+    if gathered.buckets == 1:
+        return [table]
+    bucket = gathered.bucket(table, gathered.buckets).astype(np.uint16)
+    # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
+    order = np.argsort(bucket, kind="stable")
+    table = table.take(order)
+    starts = np.searchsorted(bucket[order], np.arange(gathered.buckets + 1))
+    return [
+        table.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
+    ]
+
+
+def _scattered(merged: pa.Table, partitions: int) -> list[pa.Table]:
+    merged = merged.sort_by("partition")
+    starts = np.searchsorted(merged["partition"].to_numpy(), np.arange(partitions + 1))
+    rows = merged.drop_columns("partition")
+    return [
+        rows.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
+    ]
+
+
+def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Bring a step's table to the schema of the output, column by column."""
+    return pa.table(
+        [
+            table[field.name]
+            if table.schema.field(field.name).type == field.type
+            else pc.cast(table[field.name], field.type)
+            for field in schema
+        ],
+        schema=schema,
+    )
+
+
+def _partial(stage: str, gathered: Gathered, number: int) -> str:
+    return f"{stage}-{gathered.name}-{number:05d}.arrow"
+
+
+def _result(name: str, bucket: int) -> str:
+    return f"{name}-merged-{bucket:05d}.arrow"

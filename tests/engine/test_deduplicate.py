@@ -1,0 +1,101 @@
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dask_etl.engine.deduplicate import (
+    bucket_of,
+    buckets_for,
+    by_transaction,
+    later_copies,
+)
+
+INTEGERS = st.one_of(
+    st.integers(-3, 3),
+    st.integers(2**53, 2**53 + 3),
+    st.sampled_from([2**63 - 1, -(2**63)]),
+)
+TEXTS = st.one_of(st.text(max_size=2), st.sampled_from(["a", "a ", "A", "ä", "ä"]))
+BUCKETS = st.sampled_from([1, 2, 4, 32, 2**14])
+
+
+def naive(partitions: list[list]) -> set[tuple[int, int]]:
+    """(partition, row) of all copies but the first, with nothing but a set."""
+    seen, copies = set(), set()
+    for number, ids in enumerate(partitions):
+        for row, name in enumerate(ids):
+            if name in seen:
+                copies.add((number, row))
+            seen.add(name)
+    return copies
+
+
+def found(partitions: list[list], buckets: int, kind: pa.DataType) -> set:
+    """The same by the engine: every partition sends each bucket its keys."""
+    keys = [
+        pa.table({"transaction_id": pa.array(ids, kind), "row": np.arange(len(ids))})
+        for ids in partitions
+    ]
+    sent_to = [by_transaction(table, buckets) for table in keys]
+    copies = set()
+    for number in np.unique(np.concatenate(sent_to)):
+        bucket = [
+            table.filter(pa.array(sent == number))
+            for table, sent in zip(keys, sent_to, strict=True)
+        ]
+        copies |= {tuple(row.values()) for row in later_copies(bucket).to_pylist()}
+    return copies
+
+
+def cut(ids: list, cuts: list[int]) -> list[list]:
+    """Partitions of the ids, some perhaps empty."""
+    edges = sorted(min(cut, len(ids)) for cut in cuts)
+    return [ids[start:stop] for start, stop in pairwise([0, *edges, len(ids)])]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [(INTEGERS, pa.int64()), (TEXTS, pa.string())]
+)
+def test_the_first_in_raw_order_stays_whatever_the_partitions(values, kind):
+    @settings(max_examples=150)
+    @given(
+        ids=st.lists(values, max_size=40),
+        cuts=st.lists(st.integers(0, 40), max_size=5),
+        buckets=BUCKETS,
+    )
+    def check(ids, cuts, buckets):
+        partitions = cut(ids, cuts)
+        assert found(partitions, buckets, kind) == naive(partitions)
+
+    check()
+
+
+@given(ids=st.lists(INTEGERS, min_size=1), buckets=BUCKETS)
+def test_copies_of_an_id_share_a_bucket_of_those_there_are(ids, buckets):
+    bucket = bucket_of(pa.array(ids + ids, pa.int64()), buckets)
+    assert (bucket[: len(ids)] == bucket[len(ids) :]).all()
+    assert bucket.max() < buckets
+
+
+@pytest.mark.parametrize("step", [1, 2, 64, 1 << 20, 1 << 32])
+def test_ids_that_count_up_spread_over_the_buckets(step):
+    ids = np.arange(100_000, dtype=np.int64) * step
+    counts = np.bincount(bucket_of(pa.array(ids), 64), minlength=64)
+    assert counts.max() < 2 * counts.mean()
+
+
+def test_text_ids_spread_over_the_buckets():
+    ids = pa.array([f"TX-2024-{number:08d}" for number in range(20_000)])
+    counts = np.bincount(bucket_of(ids, 16), minlength=16)
+    assert counts.max() < 2 * counts.mean()
+
+
+@pytest.mark.parametrize("rows", [0, 1, 10**6, 10**7, 10**9, 10**12])
+def test_a_bucket_has_about_a_million_rows_and_buckets_are_bounded(rows):
+    buckets = buckets_for(rows)
+    assert buckets & (buckets - 1) == 0
+    assert 1 <= buckets <= 2**14
+    assert rows / buckets <= 2**20 or buckets == 2**14

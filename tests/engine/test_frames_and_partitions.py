@@ -1,0 +1,88 @@
+import copy
+
+import dask.dataframe as dd
+import numpy as np
+import pandas as pd
+import pytest
+
+from dask_etl.engine.frames import files_of, raw_schema_of
+from dask_etl.engine.partitions import Origin, Partitions
+from dask_etl.transactions import schema
+from dask_etl.transactions.conform import SchemaError
+from engine_runs import describe, raw_dataset
+from oracle.raw_files import dirty_transactions, write_raw
+
+
+@pytest.fixture
+def frame(tmp_path):
+    write_raw(tmp_path, dirty_transactions(90, 1), 3)
+    return raw_dataset(tmp_path, 30).load()
+
+
+def test_our_frames_are_read_from_their_files(frame):
+    reader, partitions = files_of(frame)
+    assert [part.name for files in partitions for part in files] == [
+        "part-00000.parquet", "part-00001.parquet", "part-00002.parquet",
+    ]  # fmt: skip
+    assert reader.is_raw
+    assert Partitions.of(frame).count_rows() == 90
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame[frame["amount"] > 1],
+        lambda frame: frame.assign(amount=1.0),
+        lambda frame: frame.partitions[1:],
+        lambda frame: frame.head(5, compute=False),
+        lambda frame: frame.repartition(npartitions=2),
+        lambda frame: dd.concat([frame, frame]),
+    ],
+)
+def test_a_frame_that_was_changed_is_not_read_from_files(frame, change):
+    assert files_of(change(frame)) is None
+
+
+def test_a_frame_without_a_column_is_refused_before_it_is_computed(frame):
+    with pytest.raises(SchemaError, match="column 'amount' is missing"):
+        describe(frame.drop(columns="amount"))
+
+
+def test_types_of_a_foreign_frame_come_from_its_meta_data(frame):
+    text = frame.assign(transaction_id=frame["transaction_id"].astype("string"))
+    assert raw_schema_of(text) == schema.raw(transaction_id=schema.LABEL.value_type)
+
+
+def test_a_row_is_located_in_the_file_it_came_from():
+    origin = Origin((("a", 0, 3), ("empty", 0, 0), ("b", 100, 2)))
+    segment, row = origin.locate(np.arange(5))
+    assert segment.tolist() == [0, 0, 0, 2, 2]
+    assert row.tolist() == [0, 1, 2, 100, 101]
+
+
+def test_nothing_is_computed_by_describing(monkeypatch, tmp_path):
+    """A frame whose every task fails can be described."""
+
+    def fail(number):
+        raise AssertionError("computed")
+
+    meta = dirty_transactions(0, 1).to_pandas()
+    lazy = describe(dd.from_map(fail, [1, 2], meta=meta))
+    assert lazy.keys() == {
+        "clean_transactions", "rejected_transactions", "row_ledger", "sales_cube",
+        "customers",
+    }  # fmt: skip
+
+
+def test_kedro_may_copy_descriptions(frame):
+    """It does, deeply, between nodes; what two nodes hold must stay one."""
+    for lazy in describe(frame).values():
+        assert copy.deepcopy(lazy) is lazy
+
+
+def test_our_frames_look_like_the_rows_they_hold(frame, tmp_path):
+    computed = frame.compute()
+    assert computed.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert computed["transaction_id"].dtype == pd.Int64Dtype()
+    expected = dirty_transactions(90, 1)["transaction_id"].to_pylist()
+    assert [None if pd.isna(i) else i for i in computed["transaction_id"]] == expected

@@ -1,0 +1,347 @@
+"""Faults on purpose, and the runs that they happen to, in processes of their own."""
+
+import functools
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from multiprocessing import forkserver
+from pathlib import Path
+from typing import Any
+
+import dask.dataframe
+import distributed.scheduler  # noqa: F401
+import numpy as np
+import pandas as pd
+import pytest
+
+from dask_etl.datasets import PandasParquetDataset
+from dask_etl.datasets.files import PartWriter
+from dask_etl.datasets.publish import publish
+from dask_etl.datasets.versions import PartFile
+from dask_etl.pipelines.etl_dask import kernels, nodes
+from dask_etl.transactions.parameters import Cleaning, Features
+from engine_runs import TABLES, raw_dataset, stored
+from oracle.raw_files import AS_OF
+
+PROCESSES = multiprocessing.get_context("forkserver")
+# Children are forked from a process that has imported all this, and has no threads.
+PROCESSES.set_forkserver_preload(["fault_injection"])
+
+
+# -- tables and runs -----------------------------------------------------------
+
+
+def tables_in(folder: Path, names=TABLES, **options) -> dict[str, PandasParquetDataset]:
+    """Data sets of the engine's tables in a folder."""
+    return {
+        name: PandasParquetDataset(filepath=str(folder / name), schema=name, **options)
+        for name in names
+    }
+
+
+def run(
+    raw: Path,
+    folder: Path,
+    *,
+    as_of=AS_OF,
+    resume: bool = True,
+    rows_per_partition: int = 10,
+    change: Callable[[dict], dict] = dict,
+) -> None:
+    """Run the Dask engine's nodes on a folder of raw files."""
+    frame = raw_dataset(raw, rows_per_partition).load()
+    survey = nodes.survey(frame, as_of)
+    screened = nodes.screen(frame, survey, as_of)
+    enriched = nodes.enrich(screened, survey, Features())
+    lazies = nodes.summarise(enriched, survey, as_of, Cleaning())
+    datasets = tables_in(folder)
+    described = change(dict(zip(TABLES, lazies, strict=True)))
+    publish({datasets[name]: lazy for name, lazy in described.items()}, resume)
+
+
+def slowed_run(
+    raw: Path, folder: Path, seconds: float, log: Path | None = None, **options
+) -> None:
+    """Run slowly, and leave a file in ``log`` for every partition that is computed."""
+    for name in ("survey_partition", "screen_partition"):
+        setattr(kernels, name, _slowed(getattr(kernels, name), seconds, log))
+    run(raw, folder, **options)
+
+
+def _slowed(step: Callable, seconds: float, log: Path | None) -> Callable:
+    # The same name, so that the computation is the same one.
+    @functools.wraps(step)
+    def slow(tables, **arguments):
+        if log is not None:
+            [(name, first, _)] = tables["origin"].segments
+            (log / f"{step.__name__}-{name}-{first}").touch()
+        time.sleep(seconds)
+        return step(tables, **arguments)
+
+    return slow
+
+
+def contents(
+    datasets: Mapping[str, PandasParquetDataset],
+) -> dict[str, tuple[PartFile, ...]]:
+    """What readers get of every table: the parts, compared with their checksums."""
+    for dataset in datasets.values():
+        stored(dataset)
+    return {name: dataset.store.manifest().parts for name, dataset in datasets.items()}
+
+
+def strays(datasets: Mapping[str, PandasParquetDataset]) -> list[str]:
+    """Files in the tables' folders that no version of them needs."""
+    found = []
+    for dataset in datasets.values():
+        root = Path(dataset.store.root)
+        known = {root / "current.json", root / "writer.lock"}
+        for version in dataset.store.versions():
+            folder = Path(dataset.store.path(version))
+            parts = dataset.store.manifest(version).parts
+            known |= {folder / "manifest.json", *(folder / part.name for part in parts)}
+        files = (path for path in root.rglob("*") if path.is_file())
+        found += [str(path) for path in files if path not in known]
+    return found
+
+
+# -- processes that die --------------------------------------------------------
+
+
+@dataclass
+class Child:
+    """A process of its own; a pipe to it says that it has begun, and how it failed."""
+
+    process: Any
+    pipe: Any
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 60) -> Any:
+        """Wait for something that the process does."""
+        give_up = time.monotonic() + seconds
+        while not (value := condition()):
+            if time.monotonic() > give_up or not self.process.is_alive():
+                self.end(seconds=1)
+                raise AssertionError("the process did not do what was waited for")
+            time.sleep(0.005)
+        return value
+
+    def kill(self) -> None:
+        """Kill it, as the kernel does when memory runs out, if it is still there."""
+        self.process.kill()
+        self.end()
+
+    def end(self, seconds: float = 60) -> int:
+        """Wait for its end; returns its exit code."""
+        self.process.join(seconds)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+            raise AssertionError("the process hangs")
+        return self.process.exitcode
+
+
+def start(function: Callable, *arguments: Any, **options: Any) -> Child:
+    """Call a function in a process of its own; returns when it has begun."""
+    pipe, other = PROCESSES.Pipe()
+    with pytest.MonkeyPatch.context() as patch:
+        # The process that children are forked from finds its modules here.
+        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        forkserver.ensure_running()
+    process = PROCESSES.Process(
+        target=_call, args=(other, function, arguments, options)
+    )
+    process.start()
+    other.close()
+    pipe.recv()
+    return Child(process, pipe)
+
+
+def _call(pipe, function: Callable, arguments: tuple, options: dict) -> None:
+    pipe.send("begun")
+    function(*arguments, **options)
+
+
+def die() -> None:
+    """Die without a chance to tidy up."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+
+
+def count_file_operations(report: Path, function: Callable, *arguments: Any) -> None:
+    """Call a function; note how many times it changes the file system, and what."""
+    seen = _watch(lambda _: None)
+    function(*arguments)
+    report.write_text(json.dumps(list(seen)))
+
+
+def die_at_file_operation(number: int, function: Callable, *arguments: Any) -> None:
+    """Call a function; die before it changes the file system for the n-th time."""
+    _watch(lambda count: die() if count == number else None)
+    function(*arguments)
+
+
+def _watch(act: Callable[[int], None]) -> list[str]:
+    """Have every opening for writing, renaming, removing and making of folders seen."""
+    seen: list[str] = []
+    lock = threading.Lock()
+
+    def hook(event: str, arguments: tuple) -> None:
+        if event == "open":
+            flags = arguments[2]
+            if not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
+                return
+        elif event not in ("os.rename", "os.remove", "os.rmdir", "os.mkdir"):
+            return
+        with lock:
+            act(len(seen))
+            seen.append(f"{event} {arguments[0]}")
+
+    # One thread, so that the n-th operation is the same one every time.
+    dask.config.set(num_workers=1)
+    sys.addaudithook(hook)
+    return seen
+
+
+def frames(seed: int) -> dict[str, pd.DataFrame]:
+    """Frames of three tables without a schema, other ones for every seed."""
+    random = np.random.default_rng(seed)
+    return {
+        name: pd.DataFrame({"number": random.integers(0, 1000, 25)})
+        for name in ("one", "two", "three")
+    }
+
+
+def plain_tables(folder: Path) -> dict[str, PandasParquetDataset]:
+    """Data sets for :func:`frames`, three parts each."""
+    return {
+        name: PandasParquetDataset(
+            filepath=str(folder / name), rows_per_partition=10, keep_versions=1
+        )
+        for name in frames(0)
+    }
+
+
+def publish_frames(folder: Path, seed: int) -> None:
+    """Publish the frames of a seed together."""
+    datasets = plain_tables(folder)
+    publish({datasets[name]: frame for name, frame in frames(seed).items()})
+
+
+def publish_by_turns(folder: Path, seeds: Iterator[int], pause: float) -> None:
+    """Publish one version after another."""
+    for seed in seeds:
+        publish_frames(folder, seed)
+        time.sleep(pause)
+
+
+# -- what happens to Dask workers ----------------------------------------------
+
+
+@dataclass(frozen=True)
+class Once:
+    """Happens the first time only, in whatever process."""
+
+    marker: Path
+
+    def __call__(self) -> bool:
+        try:
+            self.marker.touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class FatalSource:
+    """Reads partitions; the worker dies of one of them."""
+
+    source: Callable
+    file: str
+    once: Once | None = None
+    eats_memory: bool = False
+
+    def __call__(self, item: Any) -> dict[str, Any]:
+        """Read a partition."""
+        if item[0].name == self.file and (self.once is None or self.once()):
+            if not self.eats_memory:
+                die()
+            eaten = []
+            for _ in range(200):
+                eaten.append(np.ones(2**21))
+                time.sleep(0.02)
+        return self.source(item)
+
+
+@dataclass(frozen=True)
+class FatalWriter(PartWriter):
+    """Writes parts; the worker dies after the third."""
+
+    once: Once | None = None
+
+    def write(self, table, number: int) -> PartFile:
+        """Write a part."""
+        part = super().write(table, number)
+        if number == 3 and self.once():
+            die()
+        return part
+
+
+@dataclass(frozen=True)
+class FatalMerge:
+    """Merges partial tables; the worker dies of the first time."""
+
+    combine: Callable
+    once: Once
+
+    def __call__(self, partials: Any) -> Any:
+        """Merge."""
+        if self.once():
+            die()
+        return self.combine(partials)
+
+
+def with_source(lazies: Mapping[str, Any], make: Callable) -> dict[str, Any]:
+    """Replace what reads the partitions of lazy tables."""
+    partitions = lazies["clean_transactions"].partitions
+    changed = replace(partitions, source=make(partitions.source))
+    return {name: replace(lazy, partitions=changed) for name, lazy in lazies.items()}
+
+
+class SlowWriter(PartWriter):
+    """Takes its time for every part."""
+
+    def write(self, table, number: int) -> PartFile:
+        """Write a part."""
+        time.sleep(0.5)
+        return super().write(table, number)
+
+
+def slow_kedro(*arguments: str) -> None:
+    """``kedro`` with these arguments, in which every part takes half a second."""
+    from kedro.framework.cli.cli import main
+
+    import dask_etl.datasets.publish as module
+
+    module.PartWriter = SlowWriter
+    sys.argv = ["kedro", *arguments]
+    main()
+
+
+def run_on_cluster(raw: Path, folder: Path, pids: Path) -> None:
+    """Run on worker processes, slowly; write down which they are."""
+    import psutil
+
+    import dask_etl.datasets.publish as module
+    from engine_runs import cluster
+
+    module.PartWriter = SlowWriter
+    with cluster(processes=True, n_workers=2, threads_per_worker=1):
+        children = psutil.Process().children(recursive=True)
+        pids.write_text(" ".join(str(child.pid) for child in children))
+        run(raw, folder)

@@ -1,0 +1,72 @@
+"""Ctrl-C on a real ``kedro run``."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine_runs import TABLES
+
+CODE = "import sys; from fault_injection import slow_kedro; slow_kedro(*sys.argv[1:])"
+
+
+def start_slow_run(project, *params):
+    """``kedro run`` of the Dask engine in a group of processes, as a shell starts it."""
+    arguments = ["run", "--env", project.env, "--pipelines", "etl_dask"]
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *arguments, "--params", ",".join(params)],
+        cwd=project.path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition, running):
+    give_up = time.monotonic() + 60
+    while not condition():
+        assert running.poll() is None, running.communicate()[0]
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
+def test_ctrl_c_ends_a_run_and_what_it_started(project, processes):
+    project.run("data_generation")
+    project.run("etl_dask", params={"clock": {"as_of": "2024-06-01"}})
+    before = {name: project.table(f"dask.{name}") for name in TABLES}
+
+    running = start_slow_run(
+        project, f"dask.processes={processes}", "dask.n_workers=1", "resume=true"
+    )
+    family = []
+    try:
+        scratch = project.folder("dask.clean_transactions") / "scratch"
+        wait_for(lambda: list(scratch.glob("*/stage-3-*.json")), running)
+        family = psutil.Process(running.pid).children(recursive=True)
+        assert bool(family) == processes
+
+        begun = time.monotonic()
+        os.killpg(running.pid, signal.SIGINT)
+        said = running.communicate(timeout=30)[0]
+        assert time.monotonic() - begun < 20
+        assert running.returncode != 0, said
+        gone, left = psutil.wait_procs(family, timeout=20)
+        assert not left
+    finally:
+        for process in (*family, running):
+            if isinstance(process, subprocess.Popen) or process.is_running():
+                process.kill()
+    assert {name: project.table(f"dask.{name}") for name in TABLES} == before
+
+    # The next run goes on, and commits.
+    project.run("etl_dask")
+    assert project.table("dask.row_ledger") != before["row_ledger"]
+    assert not scratch.exists()

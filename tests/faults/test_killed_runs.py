@@ -1,0 +1,292 @@
+"""Kill whole runs: readers keep what they had, and the next run goes on from there."""
+
+import random
+import time
+from collections import Counter
+from datetime import timedelta
+
+import psutil
+import pytest
+from kedro.io import DatasetError
+
+from dask_etl.datasets.versions import StorageError
+from engine_runs import stored
+from fault_injection import (
+    contents,
+    frames,
+    plain_tables,
+    publish_by_turns,
+    publish_frames,
+    run,
+    run_on_cluster,
+    slowed_run,
+    start,
+    strays,
+    tables_in,
+)
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+
+MOMENTS = 20
+
+
+def raw_files(folder, partitions, seed):
+    write_raw(folder, dirty_transactions(10 * partitions, seed), partitions)
+    return folder
+
+
+def computed(log):
+    """How many partitions each step has computed, by step."""
+    return Counter(path.name.split("-")[0] for path in log.iterdir())
+
+
+@pytest.fixture
+def log(tmp_path):
+    folder = tmp_path / "log"
+    folder.mkdir()
+    return folder
+
+
+def test_run_killed_at_any_moment_leaves_all_old_or_all_new_tables(tmp_path):
+    raw = [raw_files(tmp_path / f"raw-{seed}", 30, seed) for seed in range(2)]
+    folder = tmp_path / "tables"
+    datasets = tables_in(folder)
+    expected, spent = [], 0.0
+    for source in raw:
+        begun = time.monotonic()
+        child = start(slowed_run, source, folder, 0.01)
+        assert child.end() == 0
+        spent = time.monotonic() - begun
+        expected.append(contents(datasets))
+    new = 0
+    random.seed(7)
+    for _ in range(MOMENTS):
+        child = start(slowed_run, raw[new], folder, 0.01)
+        time.sleep(random.uniform(0, spent))
+        child.kill()
+        assert contents(datasets) in expected
+
+        run(raw[new], folder)
+        assert contents(datasets) == expected[new]
+        assert strays(datasets) == []
+        new = 1 - new
+
+
+@pytest.fixture
+def interrupted(tmp_path, log):
+    """A run of 100 partitions, killed when about 60 of them are finished."""
+    raw = raw_files(tmp_path / "raw", 100, 1)
+    run(raw_files(tmp_path / "other", 2, 2), tmp_path / "tables")
+    child = start(slowed_run, raw, tmp_path / "tables", 0.01, log)
+    child.wait_for(lambda: computed(log)["screen_partition"] >= 60)
+    child.kill()
+    for path in log.iterdir():
+        path.unlink()
+    return raw
+
+
+def finished(folder):
+    """The partitions that an interrupted run has receipts for, by stage."""
+    receipts = folder.glob("clean_transactions/scratch/*/stage-*.json")
+    return Counter(
+        path.name.rpartition("-")[0] for path in receipts if path.name.count("-") == 2
+    )
+
+
+def undisturbed(tmp_path, raw, **options):
+    run(raw, tmp_path / "undisturbed", **options)
+    return contents(tables_in(tmp_path / "undisturbed"))
+
+
+def resume(tmp_path, raw, log, **options):
+    """Run again; returns how many partitions were computed, by step."""
+    child = start(slowed_run, raw, tmp_path / "tables", 0, log, **options)
+    assert child.end() == 0
+    return computed(log)
+
+
+def test_second_run_computes_only_what_the_killed_one_did_not_finish(
+    tmp_path, log, interrupted
+):
+    done = finished(tmp_path / "tables")
+    assert done["stage-0"] == 100
+    assert 55 <= done["stage-3"] <= 70
+    steps = resume(tmp_path, interrupted, log)
+    assert steps["survey_partition"] == 0
+    assert steps["screen_partition"] == 100 - done["stage-3"]
+    datasets = tables_in(tmp_path / "tables")
+    assert contents(datasets) == undisturbed(tmp_path, interrupted)
+    assert strays(datasets) == []
+
+
+def test_run_killed_twice_goes_on_from_both(tmp_path, log, interrupted):
+    first = finished(tmp_path / "tables")["stage-3"]
+    child = start(slowed_run, interrupted, tmp_path / "tables", 0.01, log)
+    child.wait_for(lambda: computed(log)["screen_partition"] >= 15)
+    child.kill()
+    done = finished(tmp_path / "tables")["stage-3"]
+    assert done > first
+    for path in log.iterdir():
+        path.unlink()
+    steps = resume(tmp_path, interrupted, log)
+    assert steps["screen_partition"] == 100 - done
+    datasets = tables_in(tmp_path / "tables")
+    assert contents(datasets) == undisturbed(tmp_path, interrupted)
+
+
+def test_resume_false_computes_all_again(tmp_path, log, interrupted):
+    steps = resume(tmp_path, interrupted, log, resume=False)
+    assert steps == {"survey_partition": 100, "screen_partition": 100}
+    datasets = tables_in(tmp_path / "tables")
+    assert contents(datasets) == undisturbed(tmp_path, interrupted)
+    assert strays(datasets) == []
+
+
+def test_other_parameters_compute_all_again(tmp_path, log, interrupted):
+    as_of = AS_OF - timedelta(days=400)
+    steps = resume(tmp_path, interrupted, log, as_of=as_of)
+    assert steps == {"survey_partition": 100, "screen_partition": 100}
+    datasets = tables_in(tmp_path / "tables")
+    assert contents(datasets) == undisturbed(tmp_path, interrupted, as_of=as_of)
+
+
+def test_other_input_computes_all_again(tmp_path, log, interrupted):
+    table = dirty_transactions(1000, 3)
+    write_raw(interrupted, table, 100)
+    steps = resume(tmp_path, interrupted, log)
+    assert steps == {"survey_partition": 100, "screen_partition": 100}
+    datasets = tables_in(tmp_path / "tables")
+    assert contents(datasets) == undisturbed(tmp_path, interrupted)
+
+
+def spoil(path, how):
+    content = path.read_bytes()
+    if how == "flipped":
+        middle = len(content) // 2
+        content = (
+            content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        )
+    path.write_bytes({"empty": b"", "cut": content[:-9]}.get(how, content))
+    if how == "gone":
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("what", "how"),
+    [
+        ("clean_transactions/versions/*/part-*.parquet", "flipped"),
+        ("clean_transactions/versions/*/part-*.parquet", "cut"),
+        ("rejected_transactions/versions/*/part-*.parquet", "gone"),
+        ("clean_transactions/scratch/*/stage-3-?????.json", "flipped"),
+        ("clean_transactions/scratch/*/stage-3-?????.json", "empty"),
+        ("clean_transactions/scratch/*/stage-3-customers-*.arrow", "flipped"),
+        ("clean_transactions/scratch/*/stage-3-customers-*.arrow", "gone"),
+        ("clean_transactions/scratch/*/stage-0-keys-?????.arrow", "empty"),
+        ("clean_transactions/scratch/*/stage-0-keys-merged-?????.arrow", "cut"),
+        ("clean_transactions/scratch/*/attempt.json", "flipped"),
+        ("clean_transactions/scratch/*/attempt.json", "gone"),
+    ],
+)
+def test_damaged_work_of_a_killed_run_is_done_again(tmp_path, log, what, how):
+    raw = raw_files(tmp_path / "raw", 10, 1)
+    folder = tmp_path / "tables"
+    child = start(slowed_run, raw, folder, 0.02, log)
+    child.wait_for(lambda: finished(folder)["stage-3"] >= 3)
+    child.kill()
+    current = {dataset.store.current() for dataset in tables_in(folder).values()}
+    assert current == {None}
+    done = {path.stem for path in folder.glob("clean_transactions/scratch/*/*.json")}
+    damaged = sorted(
+        path
+        for path in folder.glob(what)
+        if path.suffix != ".parquet" or path.stem.replace("part", "stage-3") in done
+    )[0]
+    spoil(damaged, how)
+
+    run(raw, folder)
+    datasets = tables_in(folder)
+    assert contents(datasets) == undisturbed(tmp_path, raw)
+    assert strays(datasets) == []
+
+
+def test_second_writer_fails_fast_and_the_first_one_goes_on(tmp_path):
+    raw = raw_files(tmp_path / "raw", 30, 1)
+    folder = tmp_path / "tables"
+    first = start(slowed_run, raw, folder, 0.1)
+    first.wait_for(lambda: finished(folder)["stage-0"])
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match=r"another run is writing this table"):
+        run(raw, folder)
+    assert time.monotonic() - begun < 5
+    assert first.end() == 0
+    assert contents(tables_in(folder)) == undisturbed(tmp_path, raw)
+
+
+def test_of_two_writers_with_tables_in_another_order_one_wins(tmp_path):
+    """No order of the tables makes both of two runs fail."""
+    children = [
+        start(publish_by_turns, tmp_path, iter(range(seed, seed + 5)), 0)
+        for seed in (0, 10)
+    ]
+    codes = sorted(child.end() for child in children)
+    assert codes[0] == 0
+
+
+def test_lock_of_a_killed_writer_is_free(tmp_path):
+    raw = raw_files(tmp_path / "raw", 30, 1)
+    folder = tmp_path / "tables"
+    child = start(slowed_run, raw, folder, 0.1)
+    child.wait_for(lambda: finished(folder)["stage-0"])
+    child.kill()
+    run(raw, folder)
+    assert contents(tables_in(folder)) == undisturbed(tmp_path, raw)
+
+
+def test_readers_never_see_a_mix_while_versions_come_and_go(tmp_path):
+    publish_frames(tmp_path, 0)
+    known = [
+        frame["number"].to_list()
+        for seed in range(31)
+        for frame in frames(seed).values()
+    ]
+    child = start(publish_by_turns, tmp_path, iter(range(1, 31)), 0.01)
+    seen, taken_away = set(), 0
+    while child.process.is_alive():
+        for dataset in plain_tables(tmp_path).values():
+            try:
+                found = dataset.load()["number"].to_list()
+            except DatasetError:
+                # keep_versions is 1 here: the version was taken away while being read.
+                taken_away += 1
+                continue
+            seen.add(known.index(found))
+    assert child.end() == 0
+    assert len(seen) > max(3, taken_away)
+
+
+def test_main_process_killed_beside_its_workers(tmp_path):
+    """The workers end by themselves, and hold no lock."""
+    raw = raw_files(tmp_path / "raw", 8, 1)
+    folder = tmp_path / "tables"
+    run(raw_files(tmp_path / "other", 2, 2), folder)
+    before = contents(tables_in(folder))
+    pids = tmp_path / "pids"
+    child = start(run_on_cluster, raw, folder, pids)
+    child.wait_for(lambda: finished(folder)["stage-3"])
+    child.kill()
+    workers = [int(pid) for pid in pids.read_text().split()]
+    assert len(workers) >= 2
+    assert contents(tables_in(folder)) == before
+    run(raw, folder)
+    assert contents(tables_in(folder)) == undisturbed(tmp_path, raw)
+    give_up = time.monotonic() + 60
+    while any(is_running(pid) for pid in workers):
+        assert time.monotonic() < give_up
+        time.sleep(0.1)
+    assert stored(tables_in(folder)["customers"]).num_rows
+
+
+def is_running(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,84 @@
+"""Many files, many partitions, many runs."""
+
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
+from dask_etl.datasets.publish import publish
+from dask_etl.engine.partitions import Partitions
+from engine_runs import raw_dataset
+from fault_injection import contents, run, strays, tables_in
+from oracle.raw_files import dirty_transactions, write_raw
+
+
+def test_a_thousand_small_files_become_few_partitions(tmp_path):
+    write_raw(tmp_path / "raw", dirty_transactions(3000, 1), 1000)
+    assert raw_dataset(tmp_path / "raw", 1000).load().npartitions == 3
+    run(tmp_path / "raw", tmp_path / "tables", rows_per_partition=1000)
+    datasets = tables_in(tmp_path / "tables")
+    ledger = datasets["row_ledger"].load()
+    assert len(ledger) == 1000
+    assert ledger["rows_read"].sum() == 3000
+    assert len(datasets["clean_transactions"].store.manifest().parts) == 3
+
+
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files")
+def test_thirty_runs_leave_no_files_open_and_none_behind(tmp_path):
+    folder = tmp_path / "tables"
+    for seed in range(2):
+        write_raw(tmp_path / f"raw-{seed}", dirty_transactions(40, seed), 4)
+    files, handles = [], []
+    for number in range(30):
+        run(tmp_path / f"raw-{number % 2}", folder)
+        contents(tables_in(folder))
+        files.append(sum(path.is_file() for path in folder.rglob("*")))
+        handles.append(open_files())
+    assert len(set(files[2:])) == 1
+    assert max(handles[10:]) <= max(handles[:10]) + 2
+    assert strays(tables_in(folder)) == []
+
+
+def count_rows(tables):
+    rows = tables["rows"]
+    counts = pa.table({"rows": pa.array([len(rows)], pa.int64())})
+    return {"counts": counts, "part": rows.select(["transaction_id"])}
+
+
+def add_up(partials):
+    return pa.table({"rows": [sum(part["rows"][0].as_py() for part in partials)]})
+
+
+def test_thousands_of_partitions(tmp_path):
+    """The machinery with next to nothing to do, 2 500 times."""
+    raw = PandasParquetDataset(filepath=str(tmp_path / "raw"), rows_per_partition=1)
+    raw.save(dirty_transactions(2500, 1).to_pandas())
+    frame = DaskParquetDataset(
+        filepath=str(tmp_path / "raw"),
+        schema="raw_transactions",
+        rows_per_partition=1,
+    ).load()
+    rows = Partitions.of(frame, ["transaction_id"]).map(count_rows)
+    assert len(rows.items) == 2500
+    kept, total = (
+        PandasParquetDataset(filepath=str(tmp_path / name))
+        for name in ("kept", "total")
+    )
+    written = pa.schema({"transaction_id": pa.int64()})
+    publish(
+        {
+            kept: rows.parts("part", written),
+            total: rows.gather(
+                "counts", add_up, schema=pa.schema({"rows": pa.int64()})
+            ),
+        }
+    )
+    assert total.load()["rows"].tolist() == [2500]
+    assert len(kept.store.manifest().parts) == 2500
+    assert strays({"kept": kept, "total": total}) == []

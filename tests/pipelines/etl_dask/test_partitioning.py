@@ -1,0 +1,256 @@
+"""However the rows are cut and whoever computes them, the tables are the same."""
+
+import dask.dataframe as dd
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from dask_etl.datasets import PandasParquetDataset
+from dask_etl.transactions import schema
+from dask_etl.transactions.conform import SchemaError
+from engine_runs import (
+    TABLES,
+    cluster,
+    plain,
+    raw_dataset,
+    run_dask,
+    run_pandas,
+)
+from oracle import assert_matches, oracle_tables
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+
+ROWS = 4_000
+SHARED = ("clean_transactions", "sales_cube", "customers")
+"""Tables that do not name the files that their rows came from."""
+
+
+@pytest.fixture(scope="module", params=["int ids", "text ids"])
+def raw(request) -> pa.Table:
+    text = request.param == "text ids"
+    # More regions and categories than one word has bits.
+    return dirty_transactions(ROWS, 11, string_ids=text, regions=70, categories=5)
+
+
+@pytest.fixture(scope="module")
+def reference(raw, tmp_path_factory) -> dict[str, pa.Table]:
+    """One file, one partition, one thread; proven equal to the oracle below."""
+    folder = tmp_path_factory.mktemp("reference")
+    write_raw(folder / "raw", raw, 1)
+    return run_dask(raw_dataset(folder / "raw").load(), folder / "out")
+
+
+def comparable(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """What may not depend on files and partitions: rows, in order, and totals."""
+    rejected = plain(tables["rejected_transactions"])
+    ledger = tables["row_ledger"].drop_columns(["source_file", "as_of"])
+    totals = {name: [pc.sum(ledger[name]).as_py()] for name in ledger.column_names}
+    return {
+        **{name: plain(tables[name]) for name in SHARED[:2]},
+        "customers": plain(tables["customers"], "customer_id"),
+        "rejected_transactions": rejected.drop_columns(["source_file", "source_row"]),
+        "row_ledger": pa.table(totals),
+    }
+
+
+def assert_same(actual: dict[str, pa.Table], expected: dict[str, pa.Table]) -> None:
+    """Bit for bit."""
+    actual, expected = comparable(actual), comparable(expected)
+    for name in TABLES:
+        assert actual[name].equals(expected[name]), name
+
+
+def test_both_engines_compute_what_the_oracle_does(raw, reference, tmp_path):
+    files = write_raw(tmp_path, raw, 1)
+    expected = oracle_tables(files, AS_OF)
+    pandas = run_pandas(tmp_path)
+    for name in TABLES:
+        assert_matches(reference[name], expected[name], name)
+        assert_matches(pandas[name], expected[name], name)
+    assert expected["row_ledger"]["duplicate_transaction_id"][0].as_py() > 100
+
+
+LAYOUTS = {
+    # Files, rows of their row groups, rows per partition: partitions that this makes.
+    "3 files": (3, None, 1_000_000, 1),
+    "17 files, each a partition": (17, None, 100, 17),
+    "17 files, two by two": (17, None, 600, 9),
+    "200 files, many together": (200, None, 1_000, 4),
+    "1 file, taken apart at its row groups": (1, 150, 400, 9),
+    "3 files, taken apart at their row groups": (3, 97, 200, 15),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_files_and_partitions_make_no_difference(raw, reference, tmp_path, layout):
+    count, row_group, rows_per_partition, partitions = LAYOUTS[layout]
+    files = write_raw(tmp_path / "raw", raw, count)
+    for file in files if row_group else []:
+        pq.write_table(pq.read_table(file), file, row_group_size=row_group)
+    frame = raw_dataset(tmp_path / "raw", rows_per_partition).load()
+    assert frame.npartitions == partitions
+    tables = run_dask(frame, tmp_path / "out")
+    assert_same(tables, reference)
+    expected = oracle_tables(files, AS_OF)
+    # These two name files and rows, and they name the right ones.
+    for name in ("rejected_transactions", "row_ledger"):
+        assert_matches(tables[name], expected[name], name)
+
+
+CLUSTERS = {
+    "1 worker": {"n_workers": 1, "threads_per_worker": 1},
+    "4 workers": {"n_workers": 4, "threads_per_worker": 1},
+    "4 workers of 3 threads": {"n_workers": 4, "threads_per_worker": 3},
+    "2 processes": {"n_workers": 2, "threads_per_worker": 1, "processes": True},
+}
+
+
+@pytest.mark.parametrize("workers", CLUSTERS)
+def test_workers_make_no_difference(raw, reference, tmp_path, workers):
+    write_raw(tmp_path / "raw", raw, 17)
+    with cluster(**CLUSTERS[workers]) as started:
+        info = started.client.scheduler_info(n_workers=-1)["workers"]
+        assert len(info) == CLUSTERS[workers]["n_workers"]
+        frame = raw_dataset(tmp_path / "raw", 100).load()
+        assert_same(run_dask(frame, tmp_path / "out"), reference)
+
+
+def test_buckets_and_merges_in_steps_make_no_difference(
+    raw, reference, tmp_path, monkeypatch
+):
+    """As with many millions of rows, where the limits are what they are set to."""
+    monkeypatch.setattr("dask_etl.engine.deduplicate.ROWS_PER_BUCKET", 300)
+    monkeypatch.setattr("dask_etl.engine.tasks.FOLD_ROWS", 50)
+    write_raw(tmp_path / "raw", raw, 17)
+    frame = raw_dataset(tmp_path / "raw", 100).load()
+    tables = run_dask(frame, tmp_path / "out")
+    assert_same(tables, reference)
+    parts = list((tmp_path / "out" / "customers").rglob("part-*.parquet"))
+    assert len(parts) == 16
+
+
+# --------------------------------------------------------- any Dask DataFrame
+
+
+def nullable(raw: pa.Table) -> pd.DataFrame:
+    """The rows as pandas, in types that lose nothing."""
+    types = {
+        pa.int64(): pd.Int64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+        pa.float64(): pd.Float64Dtype(),
+        pa.string(): pd.StringDtype(),
+    }
+    return raw.to_pandas(types_mapper=types.get)
+
+
+@pytest.mark.parametrize("partitions", [1, 7])
+def test_a_dask_dataframe_from_anywhere_will_do(raw, reference, tmp_path, partitions):
+    frame = dd.from_pandas(nullable(raw), npartitions=partitions, sort=False)
+    tables = run_dask(frame, tmp_path)
+    assert_same(tables, reference)
+    names = [f"partition-{number:05d}" for number in range(frame.npartitions)]
+    assert tables["row_ledger"]["source_file"].to_pylist() == names
+
+
+def test_a_stock_dask_dataframe_of_parquet_will_do(raw, reference, tmp_path):
+    write_raw(tmp_path / "raw", raw, 4)
+    frame = dd.read_parquet(tmp_path / "raw", dtype_backend="numpy_nullable")
+    assert_same(run_dask(frame, tmp_path / "out"), reference)
+
+
+def test_a_dask_dataframe_that_was_worked_on_is_computed(raw, reference, tmp_path):
+    """Not read past its steps, although it began as files of ours."""
+    write_raw(tmp_path / "raw", raw, 3)
+    frame = raw_dataset(tmp_path / "raw", 100).load()
+    half = frame[frame["quantity"] % 2 == 0]
+    tables = run_dask(half, tmp_path / "out")
+    read = pc.sum(tables["row_ledger"]["rows_read"]).as_py()
+    even = [q for q in raw["quantity"].to_pylist() if q is not None and q % 2 == 0]
+    assert 0 < read == len(even) < ROWS
+    assert set(tables["clean_transactions"]["quantity"].to_pylist()) <= set(even)
+
+
+def test_ids_that_dask_read_as_floats_are_refused_if_that_merged_some(tmp_path):
+    write_raw(tmp_path / "raw", dirty_transactions(300, 11), 3)
+    frame = dd.read_parquet(tmp_path / "raw")
+    with pytest.raises(SchemaError, match=r"transaction_id.*floats.*numpy_nullable"):
+        run_dask(frame, tmp_path / "out")
+
+
+def test_small_ids_that_dask_read_as_floats_are_still_exact(tmp_path):
+    ids = [1, None, 3, 2**53 - 1]
+    rows = dirty_transactions(40, 2).slice(0, 4)
+    rows = rows.set_column(0, "transaction_id", pa.array(ids, pa.int64()))
+    write_raw(tmp_path / "raw", rows, 2)
+    frame = dd.read_parquet(tmp_path / "raw", engine="pyarrow")
+    tables = run_dask(frame, tmp_path / "out")
+    found = [
+        name
+        for table in ("clean_transactions", "rejected_transactions")
+        for name in tables[table]["transaction_id"].to_pylist()
+    ]
+    assert sorted(map(str, found)) == sorted(map(str, ids))
+
+
+# --------------------------------------------------- the order of deliveries
+
+
+def raw_rows(ids, **columns) -> pa.Table:
+    """Good rows with these ids, each with an amount that tells it from the others."""
+    rows = len(ids)
+    good = {
+        "transaction_id": pa.array(ids),
+        "customer_id": [1] * rows,
+        "product_category": ["Toys"] * rows,
+        "region": ["North"] * rows,
+        "amount": [float(number + 1) for number in range(rows)],
+        "quantity": [1] * rows,
+        "discount": [0.0] * rows,
+        "timestamp": pa.array([AS_OF] * rows, schema.TIMESTAMP),
+        "rating": [1.0] * rows,
+        "is_returned": [False] * rows,
+    }
+    return pa.table({**good, **columns})
+
+
+@pytest.mark.parametrize("files", [1, 2, 6])
+def test_of_several_deliveries_the_first_valid_one_stays(tmp_path, files):
+    ids, amounts = [7, 7, 8, 7, 8, 7], [-1.0, 2.0, 3.0, 4.0, 3.0, None]
+    write_raw(tmp_path / "raw", raw_rows(ids, amount=amounts), files)
+    tables = run_dask(raw_dataset(tmp_path / "raw", 1).load(), tmp_path / "out")
+    clean = tables["clean_transactions"]
+    assert clean["transaction_id"].to_pylist() == [7, 8]
+    assert clean["amount"].to_pylist() == [2.0, 3.0]
+    assert tables["rejected_transactions"]["reasons"].to_pylist() == [
+        ["non_positive_amount"],
+        ["duplicate_transaction_id"],
+        ["duplicate_transaction_id"],
+        ["missing_amount"],
+    ]
+
+
+def test_raw_order_is_that_of_the_file_names(tmp_path):
+    """Not that of creation, nor of the sizes."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for name, amount in (("b", 1.0), ("a10", 2.0), ("a2", 3.0), ("a/z", 4.0)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        pq.write_table(raw_rows([5], amount=[amount]), folder / f"{name}.parquet")
+    tables = run_dask(raw_dataset(folder, 1).load(), tmp_path / "out")
+    assert tables["row_ledger"]["source_file"].to_pylist() == [
+        "a/z.parquet", "a10.parquet", "a2.parquet", "b.parquet",
+    ]  # fmt: skip
+    assert tables["clean_transactions"]["amount"].to_pylist() == [4.0]
+
+
+def test_running_again_gives_the_same_bytes(raw, tmp_path):
+    write_raw(tmp_path / "raw", raw, 3)
+    frame = raw_dataset(tmp_path / "raw", 100).load()
+    run_dask(frame, tmp_path / "out")
+    with cluster(n_workers=2, threads_per_worker=2):
+        run_dask(frame, tmp_path / "out")
+    for name in TABLES:
+        dataset = PandasParquetDataset(filepath=str(tmp_path / "out" / name))
+        one, other = (dataset.store.manifest(v) for v in dataset.store.versions())
+        assert one.parts == other.parts, name

@@ -1,0 +1,196 @@
+"""The rules against a plain reading of the contract, one row at a time."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dask_etl.pipelines.etl_pandas import cleaning as pandas_engine
+from dask_etl.transactions import schema
+from dask_etl.transactions.parameters import Cleaning, Threshold
+from dask_etl.transactions.rules import (
+    ThresholdExceeded,
+    broken_rules,
+    check_balance,
+    check_thresholds,
+    reasons,
+)
+
+AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
+TICK = timedelta(microseconds=1)
+NAN, INF = math.nan, math.inf
+
+FLOATS = st.one_of(
+    st.none(),
+    st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1.0, 5.0, 1e-300, 1e300, -1e-300]),
+    st.sampled_from([np.nextafter(x, to) for x in (0, 1, 5) for to in (-9, 9)]),
+    st.floats(-2, 7),
+)
+ROWS = st.fixed_dictionaries(
+    {
+        "transaction_id": st.one_of(st.none(), st.integers(0, 4)),
+        "customer_id": st.one_of(st.none(), st.integers(0, 2)),
+        "product_category": st.none(),
+        "region": st.none(),
+        "amount": FLOATS,
+        "quantity": st.one_of(st.none(), st.integers(-1, 2)),
+        "discount": FLOATS,
+        "timestamp": st.one_of(
+            st.none(),
+            st.sampled_from([AS_OF - TICK, AS_OF, AS_OF + TICK]),
+            st.datetimes(
+                datetime(1800, 1, 1), datetime(2400, 1, 1), timezones=st.just(UTC)
+            ),
+        ),
+        "rating": FLOATS,
+        "is_returned": st.none(),
+    }
+)
+GOOD = {
+    "transaction_id": 0,
+    "customer_id": 0,
+    "product_category": None,
+    "region": None,
+    "amount": 1.0,
+    "quantity": 1,
+    "discount": 0.0,
+    "timestamp": AS_OF,
+    "rating": 3.0,
+    "is_returned": None,
+}
+# Mostly good rows, so that each rule is met alone and duplicates are, too.
+SPOILED = st.one_of(
+    ROWS,
+    st.builds(
+        lambda row, names: {**GOOD, **{name: row[name] for name in names}},
+        ROWS,
+        st.lists(st.sampled_from(list(GOOD)), max_size=2),
+    ),
+)
+
+
+def given_number(value) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def naive(rows: list[dict]) -> list[list[str]]:
+    """The rules that each row broke, in their order."""
+    verdicts, seen = [], set()
+    for row in rows:
+        amount, quantity = row["amount"], row["quantity"]
+        discount, rating = row["discount"], row["rating"]
+        broken = {
+            "missing_transaction_id": row["transaction_id"] is None,
+            "missing_customer_id": row["customer_id"] is None,
+            "missing_timestamp": row["timestamp"] is None,
+            "missing_amount": not given_number(amount),
+            "missing_quantity": not given_number(quantity),
+            "non_positive_amount": given_number(amount) and amount <= 0,
+            "non_positive_quantity": given_number(quantity) and quantity <= 0,
+            "discount_out_of_range": given_number(discount) and not 0 <= discount <= 1,
+            "rating_out_of_range": given_number(rating) and not 1 <= rating <= 5,
+            "future_timestamp": row["timestamp"] is not None
+            and row["timestamp"] > AS_OF,
+        }
+        verdict = [rule for rule in schema.RULES if broken.get(rule)]
+        if not verdict and row["transaction_id"] in seen:
+            verdict = ["duplicate_transaction_id"]
+        elif not verdict:
+            seen.add(row["transaction_id"])
+        verdicts.append(verdict)
+    return verdicts
+
+
+@settings(max_examples=300)
+@given(rows=st.lists(SPOILED, max_size=8))
+def test_the_dask_engine_judges_as_the_contract_reads(rows):
+    table = pa.Table.from_pylist(rows, schema.raw())
+    expected = [
+        [rule for rule in verdict if rule != "duplicate_transaction_id"]
+        for verdict in naive(rows)
+    ]
+    assert reasons(broken_rules(table, AS_OF)).to_pylist() == expected
+
+
+@settings(max_examples=150)
+@given(rows=st.lists(SPOILED, max_size=8))
+def test_the_pandas_engine_judges_as_the_contract_reads(rows):
+    frame = pa.Table.from_pylist(rows, schema.raw()).to_pandas(
+        types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
+    )
+    lines = pandas_engine.conform(frame)
+    broken = pandas_engine.broken_rules(lines, AS_OF)
+    assert pandas_engine.list_reasons(broken).tolist() == naive(rows)
+
+
+@settings(max_examples=50)
+@given(quantity=st.lists(FLOATS, min_size=1, max_size=8))
+def test_a_quantity_that_arrives_as_float_is_judged_alike(quantity):
+    rows = [{**GOOD, "quantity": value} for value in quantity]
+    table = pa.Table.from_pylist(rows, schema.raw(quantity=pa.float64()))
+    expected = [
+        [rule for rule in verdict if rule != "duplicate_transaction_id"]
+        for verdict in naive(rows)
+    ]
+    assert reasons(broken_rules(table, AS_OF)).to_pylist() == expected
+
+
+def test_reasons_of_no_rows():
+    found = reasons(np.zeros(0, np.uint16))
+    assert found.to_pylist() == []
+    assert found.type == schema.rejected(schema.raw()).field("reasons").type
+
+
+# ------------------------------------------------------- ledger and thresholds
+
+
+def ledger(read, kept, rejected, **rules) -> pd.DataFrame:
+    counts = {**dict.fromkeys(schema.RULES, [0] * len(read)), **rules}
+    return pd.DataFrame(
+        {
+            "source_file": [f"{number}.parquet" for number in range(len(read))],
+            "rows_read": read,
+            "rows_kept": kept,
+            "rows_rejected": rejected,
+            **counts,
+        }
+    )
+
+
+def test_a_balanced_ledger_passes():
+    check_balance(ledger([3, 0], [2, 0], [1, 0]))
+
+
+@pytest.mark.parametrize("kept", [[2, 5], [1, 4], [4, 3]])
+def test_a_file_whose_rows_do_not_add_up_is_named(kept):
+    """Also where the gain of one file would hide the loss of another."""
+    with pytest.raises(RuntimeError, match=r"0\.parquet.*unaccounted"):
+        check_balance(ledger([4, 5], kept, [1, 1]))
+
+
+@pytest.mark.parametrize("rule", ["any", "missing_amount"])
+def test_thresholds_are_shares_of_all_rows_read(rule):
+    counts = ledger([10, 30], [6, 30], [4, 0], missing_amount=[4, 0])
+    check_thresholds(counts, Cleaning(thresholds={rule: Threshold(fail_above=0.1)}))
+    with pytest.raises(ThresholdExceeded, match=rf"'{rule}': 4 of 40 rows \(10\.00%\)"):
+        check_thresholds(
+            counts, Cleaning(thresholds={rule: Threshold(fail_above=0.0999)})
+        )
+
+
+def test_no_rows_are_no_share_of_anything():
+    thresholds = {"any": Threshold(warn_above=0, fail_above=0)}
+    check_thresholds(ledger([], [], []), Cleaning(thresholds=thresholds))
+
+
+def test_a_share_worth_a_warning_is_no_failure(caplog):
+    counts = ledger([4], [3], [1])
+    check_thresholds(counts, Cleaning(thresholds={"any": Threshold(warn_above=0.25)}))
+    assert not caplog.records
+    check_thresholds(counts, Cleaning(thresholds={"any": Threshold(warn_above=0.24)}))
+    assert "1 of 4 rows (25.00%)" in caplog.text
