@@ -27,7 +27,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 
 bench: $(VENV)/installed-dev
-	$(BIN)/python -m benchmarks
+	$(KEDRO) run --pipelines benchmark
 
 viz: $(VENV)/installed-dev
 	$(KEDRO) viz run

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import logging
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +27,7 @@ from dask_etl.monitor import (
 logger = logging.getLogger(__name__)
 
 PARAMETER_GROUPS = {
+    "benchmark",
     "clock",
     "cleaning",
     "dask",
@@ -49,7 +51,6 @@ SELECTIONS = (
     "only_missing_outputs",
 )
 """Run parameters that leave out nodes of a pipeline."""
-
 
 
 class ParameterHooks:
@@ -181,6 +182,8 @@ class MetricsHooks:
         self._rows: int | None = None
         self._pipeline: str | None = None
         self._records: list[dict[str, Any]] = []
+        # ThreadRunner and --async call from several threads.
+        self._lock = threading.RLock()
 
     @hook_impl
     def before_pipeline_run(
@@ -199,14 +202,16 @@ class MetricsHooks:
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
         """Begin a node at its first load; write the records where they are asked for."""
-        self._enter(node)
-        if dataset_name == RUN_METRICS and self._records:
-            self._write()
+        with self._lock:
+            self._enter(node)
+            if dataset_name == RUN_METRICS and self._records:
+                self._write()
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
         """Begin a node that loads nothing."""
-        self._enter(node)
+        with self._lock:
+            self._enter(node)
 
     @hook_impl
     def after_dataset_saved(self, dataset_name: str) -> None:
@@ -217,7 +222,8 @@ class MetricsHooks:
         # A dataset that is also held in memory wraps the one that knows.
         dataset = getattr(dataset, "_dataset", dataset)
         if hasattr(dataset, "count_rows"):
-            self._rows = max(self._rows or 0, dataset.count_rows())
+            with self._lock:
+                self._rows = max(self._rows or 0, dataset.count_rows())
 
     @hook_impl
     def after_pipeline_run(self) -> None:

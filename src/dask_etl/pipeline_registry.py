@@ -4,6 +4,7 @@ from kedro.pipeline import Pipeline
 
 from dask_etl.pipelines import (
     analytics,
+    benchmark,
     data_generation,
     etl_dask,
     etl_pandas,
@@ -15,7 +16,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name every pipeline that ``kedro run --pipeline`` accepts.
 
     Returns:
-        Pipelines by name; ``__default__`` is the whole story in one run.
+        Pipelines by name; ``__default__`` is the whole story in one run, without the
+        benchmark.
     """
     pipelines = {
         "data_generation": data_generation.create_pipeline(),
@@ -24,4 +26,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "analytics": analytics.create_pipeline(),
         "reporting": reporting.create_pipeline(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}
+    return {
+        **pipelines,
+        "benchmark": benchmark.create_pipeline(),
+        "__default__": sum(pipelines.values(), Pipeline([])),
+    }

@@ -66,12 +66,13 @@ def _headline(summary: pd.DataFrame) -> str:
 
 def _caption(results: pd.DataFrame, machine: dict) -> str:
     rounds = results["round"].dropna()
+    repeats = int(rounds.max()) if len(rounds) else 0
     return (
         f"{machine['processor']}, {machine['usable_cores']} cores, "
-        f"{machine['memory_bytes'] / 2**30:.0f} GiB. Medians of "
-        f"{int(rounds.max()) if len(rounds) else 0} interleaved rounds, bars from the "
-        "smallest to the largest value; whole processes, imports included; outputs "
-        f"checked equal. {machine['measured_at'][:10]}."
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB. Medians of {repeats} interleaved "
+        f"round{'s' * (repeats != 1)}, bars from the smallest to the largest value; "
+        "whole processes, imports included; outputs checked equal. "
+        f"{machine['measured_at'][:10]}."
     )
 
 

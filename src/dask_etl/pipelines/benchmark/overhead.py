@@ -14,6 +14,8 @@ from dask_etl.engine.partitions import Gathered, Partitions, Tables
 
 NOTHING = pa.table({"nothing": pa.array([], pa.int8())})
 
+QUIET = {"distributed": "warning", "distributed.worker": "error"}
+
 OVERHEAD = pa.schema(
     {
         "scheduler": pa.string(),
@@ -35,7 +37,8 @@ receipt for each. ``graph_*`` and ``build_seconds`` are of the graph that runs."
 def measure_overhead(partitions: Sequence[int]) -> pa.Table:
     """Time empty partitions, by number, on both schedulers; see ``OVERHEAD``."""
     records = []
-    for name, scheduler in {"threads": _threads, "cluster": _cluster}.items():
+    # The cluster first: distributed reads how much to log when it is imported.
+    for name, scheduler in {"cluster": _cluster, "threads": _threads}.items():
         with scheduler() as get:
             _alone(10, get)  # the first call imports and starts threads
             for count in sorted(partitions):
@@ -66,7 +69,7 @@ def _threads() -> Iterator:
 @contextlib.contextmanager
 def _cluster() -> Iterator:
     """The cluster that pipelines have by default: one worker in this process."""
-    cluster = Cluster(DaskSettings())
+    cluster = Cluster(DaskSettings(config={"logging": QUIET}))
     try:
         yield cluster.client.get
     finally:

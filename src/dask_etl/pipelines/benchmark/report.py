@@ -34,8 +34,8 @@ NOTES = """\
 - CPU time is the system's account of the process and its children; CPU use is its share
   of all usable cores. Peak memory is the largest sum of anonymous memory over the process
   tree, sampled every 50 ms: files mapped and memory shared do not count.
-- Read and written: bytes through system calls, from the page cache too, Python's own
-  files included (about 50 MB); reads through memory maps are not seen.
+- Read and written: bytes through system calls, from the page cache too, program files
+  included (tens of MB); reads through memory maps are not seen.
 - "Pipeline" is the run's own account of its nodes and the start of the cluster;
   "computing" leaves the start out."""
 
@@ -79,7 +79,7 @@ def _machine(machine: dict, results: pd.DataFrame) -> str:
         f"{machine['processor']}, {machine['usable_cores']} usable cores of "
         f"{machine['cores']}, {machine['memory_bytes'] / 2**30:.1f} GiB of memory; "
         f"{machine['system']}; Python {machine['python']}; {versions}. "
-        f"{repeats} rounds, {machine['measured_at']}. Made by `make bench`."
+        f"{repeats} round{'s' * (repeats != 1)}, {machine['measured_at']}. Made by `make bench`."
     )
 
 

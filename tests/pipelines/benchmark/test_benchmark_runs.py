@@ -1,0 +1,237 @@
+"""The benchmark's parts: its plan, what it measures, and the whole pipeline once."""
+
+import shutil
+import sys
+from collections import Counter
+
+import pandas as pd
+import pytest
+from benchmark_runs import results
+from click import ClickException
+from pydantic import ValidationError
+
+from dask_etl.pipelines.benchmark import contenders, measure
+from dask_etl.pipelines.benchmark.overhead import measure_overhead
+from dask_etl.pipelines.benchmark.parameters import Benchmark, Scaling
+from dask_etl.pipelines.benchmark.plan import Variant, experiments, rounds
+from dask_etl.pipelines.benchmark.summary import summarise
+from dask_etl.pipelines.benchmark.workspace import (
+    BenchmarkError,
+    check_disk,
+    find_project,
+)
+from kedro_project import ROOT
+
+SMALL = {
+    "sizes": [5_000],
+    "crossover_sizes": [],
+    "scaling": None,
+    "repeats": 1,
+    "overhead_partitions": [3],
+}
+
+
+# ------------------------------------------------------------------- the plan
+
+
+def test_rounds_begin_with_another_contender_each():
+    settings = Benchmark(
+        sizes=[10], contenders=["etl_pandas", "etl_dask", "pandas_plain"], repeats=4
+    )
+    plan = experiments(settings.model_copy(update={"scaling": None}))
+    [experiment] = [e for e in plan if e.name == "sizes"]
+    order = [(number, variant.name) for number, variant in rounds(experiment)]
+    names = [name for _, name in order]
+    assert [number for number, _ in order] == [n for n in (1, 2, 3, 4) for _ in "abc"]
+    assert names[:6] == [
+        "etl_pandas", "etl_dask", "pandas_plain", "etl_dask", "pandas_plain", "etl_pandas"
+    ]  # fmt: skip
+    assert set(Counter(names).values()) == {4}
+
+
+def test_plan_has_every_experiment_least_rows_first():
+    settings = Benchmark(
+        sizes=[1000, 100],
+        crossover_sizes=[10, 100],
+        contenders=["etl_dask", "polars_tuned"],
+        memory_caps=[10**9],
+        scaling=Scaling(rows=50, threads=[1, 2], processes=[1]),
+    )
+    plan = experiments(settings)
+    assert [(e.name, e.rows) for e in plan] == [
+        ("crossover", 10),
+        ("scaling", 50),
+        ("sizes", 100),
+        ("memory cap", 100),
+        ("sizes", 1000),
+        ("memory cap", 1000),
+    ]
+    names = {e.name: [v.name for v in e.variants] for e in plan}
+    assert names["crossover"] == ["etl_dask"]
+    assert names["scaling"] == [
+        "etl_dask, 1 thread", "etl_dask, 2 threads", "etl_dask, 1 process"
+    ]  # fmt: skip
+    assert names["memory cap"] == ["etl_dask in 1 GB", "polars_tuned in 1 GB"]
+
+
+def test_workers_become_parameters_of_the_run():
+    threads = Variant("etl_dask", "a", "threads", 2).parameters
+    processes = Variant("etl_dask", "b", "processes", 3).parameters
+    assert list(threads.values()) == ["false", 1, 2]
+    assert list(processes.values()) == ["true", 3, 1]
+    assert Variant("etl_dask", "c").parameters == {}
+
+
+def test_who_cannot_take_part_and_why(tmp_path, monkeypatch):
+    def reason(name, rows=10):
+        return contenders.unavailable(
+            Variant(name, name), rows, {"etl_pandas": 20}, tmp_path
+        )
+
+    assert reason("etl_pandas") is None
+    assert "above 20 rows" in reason("etl_pandas", 21)
+    assert "is not there" in reason("pandas_plain")
+    shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
+    assert reason("pandas_plain") is None
+    monkeypatch.setitem(contenders.LIBRARIES, "polars_tuned", "no_such_library")
+    assert "no_such_library is not installed" in reason("polars_tuned")
+
+
+def test_parameters_are_strict():
+    with pytest.raises(ValidationError, match="there is no 'size'"):
+        Benchmark(size=[1])
+    with pytest.raises(ValidationError, match="spark"):
+        Benchmark(contenders=["spark"])
+
+
+def test_a_disk_that_is_too_small(tmp_path):
+    with pytest.raises(BenchmarkError, match=r"may need 300000000\.0 GB of disk"):
+        check_disk(tmp_path / "new", 10**15)
+    check_disk(tmp_path / "new", 1)
+
+
+def test_outside_of_a_project(tmp_path):
+    with pytest.raises(BenchmarkError, match="not in a Kedro project"):
+        find_project(tmp_path)
+
+
+# ------------------------------------------------------------- the measurement
+
+
+def measured(tmp_path, code, **options):
+    return measure.run(
+        [sys.executable, "-c", code],
+        tmp_path,
+        tmp_path / "log",
+        **{"timeout": 60, **options},
+    )
+
+
+def test_counts_what_children_did(tmp_path):
+    child = (
+        "block = b'x' * 60_000_000; open('written', 'wb').write(block); "
+        "import time; time.sleep(0.3)"
+    )
+    cost = measured(
+        tmp_path,
+        "import subprocess, sys; block = bytearray(b'x' * 50_000_000); "
+        f"subprocess.run([sys.executable, '-c', {child!r}])",
+    )
+    assert cost.outcome == measure.COMPLETED
+    assert cost.peak_memory_mb > 105
+    assert cost.wall_seconds > 0.3
+    assert cost.cpu_seconds > 0
+    assert cost.written_mb is None or cost.written_mb >= 60
+
+
+def test_tells_failures_from_timeouts(tmp_path):
+    failed = measured(tmp_path, "raise SystemExit('no such thing')")
+    assert (failed.outcome, failed.exit_code) == (measure.FAILED, 1)
+    assert measure.last_words(tmp_path / "log") == "no such thing"
+    slow = measured(tmp_path, "import time; time.sleep(60)", timeout=0.3)
+    assert slow.outcome == measure.TIMED_OUT
+    shot = measured(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    assert shot.outcome == measure.KILLED
+
+
+def test_environment_of_the_person_does_not_reach_contenders(tmp_path, monkeypatch):
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    code = "import os; print('DASK_SCHEDULER_ADDRESS' in os.environ)"
+    measured(tmp_path, code)
+    assert measure.last_words(tmp_path / "log") == "False"
+
+
+def test_graphs_are_linear_in_partitions():
+    table = measure_overhead([20, 10]).to_pandas()
+    assert len(table) == 8
+    assert (table["seconds"] > 0).all()
+    for _, lines in table.groupby(["scheduler", "what"]):
+        few, many = lines.to_dict("records")
+        assert (few["partitions"], many["partitions"]) == (10, 20)
+        assert many["graph_keys"] - few["graph_keys"] == 10
+
+
+# ----------------------------------------------------------------- the pipeline
+
+
+@pytest.fixture(scope="module")
+def bench_project(shared_project):
+    shutil.copytree(ROOT / "benchmarks", shared_project.path / "benchmarks")
+    return shared_project
+
+
+def test_a_contender_with_wrong_outputs_fails_the_benchmark(bench_project):
+    scripts = bench_project.path / contenders.SCRIPTS
+    right = (scripts / "pandas_plain.py").read_text()
+    wrong = right.replace("if __name__ ==", "PRICE_BOUNDS[2] = 51\n\n\nif __name__ ==")
+    assert wrong != right
+    before = (scripts / "dask_textbook.py").read_text()
+    (scripts / "dask_textbook.py").write_text(wrong)
+    with pytest.raises(ClickException) as caught:
+        bench_project.run(
+            "benchmark",
+            params={
+                "benchmark": {**SMALL, "contenders": ["pandas_plain", "dask_textbook"]}
+            },
+        )
+    (scripts / "dask_textbook.py").write_text(before)
+    assert "dask_textbook and pandas_plain made different tables" in str(caught.value)
+    assert "clean_transactions: transaction_id=" in str(caught.value)
+    assert "column price_category is 'Medium', expected 'High'" in str(caught.value)
+    assert not (bench_project.data / "08_reporting" / "benchmark_results").exists()
+    assert not (bench_project.data / "09_benchmark").exists()
+
+
+def test_the_benchmark_runs_and_cleans_up(bench_project):
+    bench_project.run(
+        "benchmark",
+        params={
+            "benchmark": {
+                **SMALL,
+                "contenders": ["etl_dask", "pandas_plain", "polars_tuned"],
+                "max_rows": {"polars_tuned": 10},
+            }
+        },
+    )
+    table = bench_project.table("benchmark_results").to_pandas()
+    assert dict(zip(table["variant"], table["outcome"], strict=True)) == {
+        "polars_tuned": "skipped",
+        "etl_dask": "completed",
+        "pandas_plain": "completed",
+    }
+    done = table[table["outcome"] == "completed"].set_index("variant")
+    wanted = ["wall_seconds", "cpu_seconds", "peak_memory_mb", "input_mb", "output_mb"]
+    assert (done[wanted] > 0).all().all()
+    dask = done.loc["etl_dask"]
+    assert 0 < dask["compute_seconds"] < dask["pipeline_seconds"] < dask["wall_seconds"]
+    assert pd.isna(done.loc["pandas_plain", "pipeline_seconds"])
+    assert list(table.columns) == list(results().columns)
+    reports = bench_project.data / "08_reporting"
+    text = (reports / "benchmark.md").read_text()
+    assert "## 5,000 rows" in text
+    assert str(bench_project.path) not in text
+    assert (reports / "benchmark.png").stat().st_size > 10_000
+    stored = bench_project.table("benchmark_summary").to_pandas()
+    assert len(stored) == len(summarise(table))
+    assert bench_project.table("benchmark_overhead").num_rows == 4
+    assert not (bench_project.data / "09_benchmark").exists()
