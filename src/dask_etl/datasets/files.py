@@ -108,7 +108,10 @@ class PartReader:
             raise StorageError(
                 f"{segment.path}: {len(table):,} rows where {segment.rows:,} are expected"
             )
-        return conform(table, target, segment.name) if self.is_raw else table
+        if self.is_raw:
+            return conform(table, target, segment.name)
+        # Dictionaries are read with 32-bit indices, whatever they were written with.
+        return table if table.schema == target else table.cast(target)
 
 
 def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):

@@ -159,12 +159,11 @@ class VersionedParquetDataset(AbstractDataset):
         )
         target = self.written_schema(found)
         try:
-            table = pa.Table.from_pandas(data, target, preserve_index=False, nthreads=1)
-        except (pa.ArrowException, KeyError, ValueError) as error:
+            return from_pandas(data, target)
+        except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise DatasetError(
                 f"{self._filepath}: the data does not fit table '{self._schema}': {error}"
             ) from error
-        return table.replace_schema_metadata(None)
 
     def count_rows(self) -> int:
         """Return the number of rows of the current version."""
@@ -333,6 +332,22 @@ def to_pandas(table: pa.Table, masked: Iterable[str]) -> pd.DataFrame:
     return frame.assign(**nullable)[order]
 
 
+def from_pandas(frame: pd.DataFrame, target: pa.Schema) -> pa.Table:
+    """Convert from pandas, also what :func:`to_pandas` made."""
+    try:
+        table = pa.Table.from_pandas(frame, target, preserve_index=False, nthreads=1)
+    except TypeError:
+        # pandas has lists of timestamps where Arrow has lists of dates.
+        dates = [pa.list_(pa.date32()), pa.list_(pa.date64())]
+        instants = pa.list_(pa.timestamp("ms"))
+        widened = pa.schema(
+            [f.with_type(instants) if f.type in dates else f for f in target]
+        )
+        table = pa.Table.from_pandas(frame, widened, preserve_index=False, nthreads=1)
+        table = table.cast(target)
+    return table.replace_schema_metadata(None)
+
+
 class PandasParquetDataset(VersionedParquetDataset):
     """A versioned Parquet table as a pandas DataFrame.
 
@@ -381,10 +396,13 @@ class DaskParquetDataset(VersionedParquetDataset):
     def _load(self):
         import dask
         import dask.dataframe as dd
+        from dask.dataframe.utils import clear_known_categories
 
         source = self.source()
         grouped = partitions(source.segments, self.rows_per_partition) or [()]
         read = ReadPandas(source.reader)
         # Text is Arrow-backed already; Dask would make text of lists, too.
         with dask.config.set({"dataframe.convert-string": False}):
-            return dd.from_map(read, grouped, meta=read(()), label=self._filepath.name)
+            # The labels of a partition are known when it is read, not before.
+            meta = clear_known_categories(read(()))
+            return dd.from_map(read, grouped, meta=meta, label=self._filepath.name)

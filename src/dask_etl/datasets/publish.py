@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.datasets.files import PartWriter
-from dask_etl.datasets.parquet import VersionedParquetDataset
+from dask_etl.datasets.parquet import VersionedParquetDataset, from_pandas
 from dask_etl.datasets.versions import PartFile, StorageError, commit
 from dask_etl.engine.execution import execute
 from dask_etl.engine.partitions import Gathered, Lazy, Parts
@@ -53,7 +53,7 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
             # Work that an interrupted run left for another computation.
             home = _scratch_home(dataset)
             if scratch is None or home.folder != posixpath.dirname(scratch.folder):
-                home.remove()
+                home.clear()
         earlier = _earlier_attempt(scratch, versions)
         for dataset, version in versions.items():
             dataset.store.begin(version, earlier.get(dataset.store.root, []))
@@ -68,7 +68,7 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
             dataset.store.stage(version, *written[dataset])
         commit([(dataset.store, version) for dataset, version in versions.items()])
         if scratch is not None:
-            Scratch(scratch.filesystem, posixpath.dirname(scratch.folder)).remove()
+            _scratch_home(next(iter(lazies))).clear()
     finally:
         for store in locked:
             store.release()
@@ -93,7 +93,7 @@ def _scratch(lazies: Outputs, resume: bool) -> Scratch | None:
     home = _scratch_home(next(iter(lazies)))
     scratch = Scratch(home.filesystem, home.path(_fingerprint(lazies.values())))
     if not (resume and scratch.receipt(ATTEMPT)):
-        home.remove()
+        home.clear()
         home.filesystem.makedirs(scratch.folder, exist_ok=True)
     return scratch
 
@@ -169,12 +169,12 @@ def _write_dask_frame(dataset, frame, writer: PartWriter) -> Written:
 
 def _write_frame_part(part, schema, writer: PartWriter, number: int) -> PartFile:
     try:
-        table = pa.Table.from_pandas(part, schema, preserve_index=False)
-    except (pa.ArrowException, KeyError, ValueError) as error:
+        table = from_pandas(part, schema)
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise StorageError(
             f"{writer.folder}: partition {number} does not fit the table: {error}"
         ) from error
-    return writer.write(table.replace_schema_metadata(None), number)
+    return writer.write(table, number)
 
 
 def _fingerprint(lazies) -> str:

@@ -262,9 +262,19 @@ class VersionStore:
         if left[-1:] != [version]:
             self._remove_tree(folder)
             if left:
-                self.filesystem.mv(self.path(left[-1]), folder, recursive=True)
+                self._take_over(self.path(left[-1]), folder)
         self._sweep({*known, version})
         self.filesystem.makedirs(folder, exist_ok=True)
+
+    def _take_over(self, left: str, folder: str) -> None:
+        if isinstance(self.filesystem, LocalFileSystem):
+            os.replace(left, folder)
+        else:
+            # Object stores have no folders to rename; the copied parts are swept.
+            found = self._list(left)
+            self.filesystem.copy(
+                found, [posixpath.join(folder, posixpath.basename(f)) for f in found]
+            )
 
     def _settle(self) -> None:
         """Finish a commit that has its record; forget one that never got so far."""

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,6 +12,10 @@ from pydantic import BaseModel, ConfigDict
 from dask_etl.errors import ExplainedError
 
 logger = logging.getLogger(__name__)
+
+DASHBOARD_AFTER = 3.0
+"""Seconds until the dashboard is loaded: half a second of imports that a short run,
+which nobody has time to look at, is spared."""
 
 LOOPBACK = "127.0.0.1"
 
@@ -60,6 +65,7 @@ class Cluster:
         from distributed import Client
 
         self._started = None
+        self._dashboard: threading.Timer | None = None
         address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
         if address:
             check_address(address, settings.allow_insecure)
@@ -71,6 +77,10 @@ class Cluster:
             reuse_freed_memory()
         self._started = _start(options)
         self.client = Client(self._started)
+        if options["dashboard_address"]:
+            self._dashboard = threading.Timer(DASHBOARD_AFTER, self._open_dashboard)
+            self._dashboard.daemon = True
+            self._dashboard.start()
         logger.info("%s", self._describe(options))
 
     def _describe(self, options: Mapping[str, Any]) -> str:
@@ -89,29 +99,57 @@ class Cluster:
         port = info["services"]["dashboard"]
         return f"{said}, dashboard http://{host}:{port}/status"
 
+    def _open_dashboard(self) -> None:
+        """Put Dask's dashboard on the scheduler's web server, which runs already."""
+        from distributed.dashboard.scheduler import connect
+
+        scheduler = self._started.scheduler
+        self._started.loop.add_callback(
+            connect, scheduler.http_application, scheduler.http_server, scheduler
+        )
+
     def close(self) -> None:
         """Leave the cluster, and stop it if it was started here."""
+        if self._dashboard is not None:
+            self._dashboard.cancel()
         self.client.close()
         if self._started is not None:
             self._started.close()
 
 
 def _start(options: Mapping[str, Any]):
+    """Start a local cluster that serves nothing beyond this machine.
+
+    Scheduler and workers always have a web server (metrics, health), which would
+    listen on all interfaces. Dask's dashboard on it comes later, if at all.
+    """
     import warnings
 
-    from distributed import LocalCluster
+    from distributed import LocalCluster, Worker
 
+    class InProcessWorker(Worker):
+        def __init__(self, *args, dashboard: bool = False, **kwargs):
+            super().__init__(*args, dashboard=False, **kwargs)
+
+    web = options["dashboard_address"] or f"{LOOPBACK}:0"
+    placed = (
+        {"host": LOOPBACK}
+        if options["processes"]
+        else {
+            "worker_class": InProcessWorker,
+            # It shares its memory with everything else in this process: to pause it
+            # until others let go could be for ever.
+            "memory_pause_fraction": False,
+            "worker_dashboard_address": f"{LOOPBACK}:0",
+        }
+    )
     with warnings.catch_warnings():
         # A taken port is no trouble: another is found, and the log line names it.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        # Scheduler and workers always serve HTTP (metrics, health), and in-process
-        # ones would do so on all interfaces: keep everything on this machine.
-        hidden = {"dashboard_address": f"{LOOPBACK}:0"}
         return LocalCluster(
             **options,
-            host=LOOPBACK if options["processes"] else None,
-            worker_dashboard_address=None if options["processes"] else f"{LOOPBACK}:0",
-            scheduler_kwargs=hidden if options["dashboard_address"] is None else None,
+            **placed,
+            scheduler_kwargs={"dashboard": False, "dashboard_address": web},
         )
 
 
