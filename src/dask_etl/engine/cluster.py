@@ -125,6 +125,7 @@ def _start(options: Mapping[str, Any]):
     """
     import warnings
 
+    import dask
     from distributed import LocalCluster, Worker
 
     class InProcessWorker(Worker):
@@ -137,13 +138,14 @@ def _start(options: Mapping[str, Any]):
         if options["processes"]
         else {
             "worker_class": InProcessWorker,
-            # It shares its memory with everything else in this process: to pause it
-            # until others let go could be for ever.
-            "memory_pause_fraction": False,
             "worker_dashboard_address": f"{LOOPBACK}:0",
         }
     )
-    with warnings.catch_warnings():
+    # An in-process worker shares its memory with everything else in the process: to
+    # pause it until others let go could be for ever.
+    pause = "distributed.worker.memory.pause"
+    pauses = dask.config.get(pause) if options["processes"] else False
+    with dask.config.set({pause: pauses}), warnings.catch_warnings():
         # A taken port is no trouble: another is found, and the log line names it.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
         return LocalCluster(
