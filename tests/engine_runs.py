@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 
 from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
@@ -93,6 +94,17 @@ def plain(table: pa.Table, *sort_keys: str) -> pa.Table:
     if not sort_keys:
         return values
     return values.sort_by([(key, "ascending") for key in sort_keys])
+
+
+def nullable(raw: pa.Table) -> pd.DataFrame:
+    """The rows as pandas, in types that lose nothing."""
+    types = {
+        pa.int64(): pd.Int64Dtype(),
+        pa.bool_(): pd.BooleanDtype(),
+        pa.float64(): pd.Float64Dtype(),
+        pa.string(): pd.StringDtype(),
+    }
+    return raw.to_pandas(types_mapper=types.get)
 
 
 @contextlib.contextmanager

@@ -290,7 +290,8 @@ GOOD_ROW = pa.Table.from_pylist(
     ],
     schema.raw(),
 )
-REPORTED = {"no rows", "one row", "all rows rejected", "1 000 regions"}
+# Reports of no rows at all: see the test after this one.
+REPORTED = {"one row", "1 000 regions"}
 
 
 @pytest.mark.parametrize("case", EDGE_CASES)

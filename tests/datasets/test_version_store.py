@@ -210,6 +210,37 @@ def test_wait_for_a_commit_that_never_came_is_forgotten(new_store):
     assert two.current() == "a"
 
 
+def test_record_of_another_commit_is_not_the_one_waited_for(new_store, monkeypatch):
+    """A commit dies before its record; a later one of the same name has other tables."""
+    one, two, three = (new_store(name) for name in ("one", "two", "three"))
+    for store in (one, two, three):
+        save(store, "a")
+    for store in (one, two):
+        stage(store, "b")
+
+    def dies(filesystem, path, content):
+        if "/commits/" in path:
+            raise RuntimeError("dies")
+        put(filesystem, path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dask_etl.datasets.versions.put", dies)
+        with pytest.raises(RuntimeError, match="dies"):
+            commit([(one, "b"), (two, "b")])
+    for store in (one, three):
+        stage(store, "b")
+    shown = set()
+
+    def watched(filesystem, path, content):
+        shown.add(two.current())
+        put(filesystem, path, content)
+
+    monkeypatch.setattr("dask_etl.datasets.versions.put", watched)
+    commit([(one, "b"), (three, "b")])
+    assert shown == {"a"}
+    assert [store.current() for store in (one, two, three)] == ["b", "a", "b"]
+
+
 def test_data_that_is_moved_between_a_commit_and_its_swaps_stays_one(tmp_path):
     filesystem = fsspec.filesystem("file", auto_mkdir=True)
     stores = [VersionStore(filesystem, str(tmp_path / "old" / n)) for n in "xy"]

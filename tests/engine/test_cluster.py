@@ -58,10 +58,13 @@ def listening() -> set:
 
 
 def test_one_cluster_after_another_in_one_process():
+    before = listening()
     for _ in range(2):
         with cluster(n_workers=1) as started:
             assert started.client.submit(sum, (1, 2)).result() == 3
+            assert listening() > before
         assert started.client.status == "closed"
+        assert listening() == before
     with pytest.raises(ValueError, match="No global client"):
         get_client()
 

@@ -11,7 +11,7 @@ from dask_etl.datasets.files import PartReader
 from dask_etl.datasets.publish import publish
 from dask_etl.transactions.parameters import Cleaning, Threshold
 from dask_etl.transactions.rules import SCREENED_COLUMNS, ThresholdExceeded
-from engine_runs import TABLES, cluster, describe, raw_dataset, run_dask
+from engine_runs import TABLES, cluster, describe, nullable, raw_dataset, run_dask
 from oracle.raw_files import dirty_transactions, write_raw
 
 
@@ -51,9 +51,9 @@ def test_foreign_frames_that_fail_stop_the_run_with_their_error(tmp_path):
     def fail(number):
         if number == 2:
             raise ZeroDivisionError("somebody else's bug")
-        return dirty_transactions(50, number).to_pandas()
+        return nullable(dirty_transactions(50, number))
 
-    meta = dirty_transactions(0, 1).to_pandas(integer_object_nulls=False)
+    meta = nullable(dirty_transactions(0, 1))
     frame = dd.from_map(fail, [1, 2, 3], meta=meta)
     with pytest.raises(ZeroDivisionError, match="somebody else's bug"):
         run_dask(frame, tmp_path / "out")

@@ -34,6 +34,7 @@ def test_our_frames_are_read_from_their_files(frame):
         lambda frame: frame[frame["amount"] > 1],
         lambda frame: frame.assign(amount=1.0),
         lambda frame: frame.partitions[1:],
+        lambda frame: frame.partitions[1:].optimize(),
         lambda frame: frame.head(5, compute=False),
         lambda frame: frame.repartition(npartitions=2),
         lambda frame: dd.concat([frame, frame]),

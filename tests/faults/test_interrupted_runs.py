@@ -58,11 +58,12 @@ def test_ctrl_c_ends_a_run_and_what_it_started(project, processes):
         said = running.communicate(timeout=30)[0]
         assert time.monotonic() - begun < 20
         assert running.returncode != 0, said
-        gone, left = psutil.wait_procs(family, timeout=20)
+        _, left = psutil.wait_procs(family, timeout=20)
         assert not left
     finally:
-        for process in (*family, running):
-            if isinstance(process, subprocess.Popen) or process.is_running():
+        running.kill()
+        for process in family:
+            if process.is_running():
                 process.kill()
     assert {name: project.table(f"dask.{name}") for name in TABLES} == before
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
+from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.partitions import Partitions
 from engine_runs import raw_dataset
@@ -16,13 +16,14 @@ from oracle.raw_files import dirty_transactions, write_raw
 
 def test_a_thousand_small_files_become_few_partitions(tmp_path):
     write_raw(tmp_path / "raw", dirty_transactions(3000, 1), 1000)
-    assert raw_dataset(tmp_path / "raw", 1000).load().npartitions == 3
+    partitions = raw_dataset(tmp_path / "raw", 1000).load().npartitions
+    assert 3 <= partitions <= 4
     run(tmp_path / "raw", tmp_path / "tables", rows_per_partition=1000)
     datasets = tables_in(tmp_path / "tables")
     ledger = datasets["row_ledger"].load()
     assert len(ledger) == 1000
     assert ledger["rows_read"].sum() == 3000
-    assert len(datasets["clean_transactions"].store.manifest().parts) == 3
+    assert len(datasets["clean_transactions"].store.manifest().parts) == partitions
 
 
 def open_files():
@@ -57,13 +58,8 @@ def add_up(partials):
 
 def test_thousands_of_partitions(tmp_path):
     """The machinery with next to nothing to do, 2 500 times."""
-    raw = PandasParquetDataset(filepath=str(tmp_path / "raw"), rows_per_partition=1)
-    raw.save(dirty_transactions(2500, 1).to_pandas())
-    frame = DaskParquetDataset(
-        filepath=str(tmp_path / "raw"),
-        schema="raw_transactions",
-        rows_per_partition=1,
-    ).load()
+    write_raw(tmp_path / "raw", dirty_transactions(2500, 1), 2500)
+    frame = raw_dataset(tmp_path / "raw", 1).load()
     rows = Partitions.of(frame, ["transaction_id"]).map(count_rows)
     assert len(rows.items) == 2500
     kept, total = (

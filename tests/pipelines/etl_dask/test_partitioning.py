@@ -1,7 +1,6 @@
 """However the rows are cut and whoever computes them, the tables are the same."""
 
 import dask.dataframe as dd
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -13,6 +12,7 @@ from dask_etl.transactions.conform import SchemaError
 from engine_runs import (
     TABLES,
     cluster,
+    nullable,
     plain,
     raw_dataset,
     run_dask,
@@ -131,17 +131,6 @@ def test_buckets_and_merges_in_steps_make_no_difference(
 
 
 # --------------------------------------------------------- any Dask DataFrame
-
-
-def nullable(raw: pa.Table) -> pd.DataFrame:
-    """The rows as pandas, in types that lose nothing."""
-    types = {
-        pa.int64(): pd.Int64Dtype(),
-        pa.bool_(): pd.BooleanDtype(),
-        pa.float64(): pd.Float64Dtype(),
-        pa.string(): pd.StringDtype(),
-    }
-    return raw.to_pandas(types_mapper=types.get)
 
 
 @pytest.mark.parametrize("partitions", [1, 7])

@@ -1,0 +1,115 @@
+"""The same promises on S3, as far as a server that imitates it can tell."""
+
+import re
+
+import pytest
+
+pytest.importorskip("s3fs")
+moto_server = pytest.importorskip("moto.server")
+
+import pandas as pd  # noqa: E402
+import s3fs  # noqa: E402
+
+import dask_etl.datasets.publish  # noqa: E402
+from dask_etl.datasets import PandasParquetDataset  # noqa: E402
+from dask_etl.datasets.publish import publish  # noqa: E402
+from dask_etl.datasets.versions import StorageError  # noqa: E402
+from engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
+from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def credentials():
+    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
+    server.start()
+    _, port = server.get_host_and_port()
+    found = {
+        "key": "a",
+        "secret": "b",
+        "endpoint_url": f"http://127.0.0.1:{port}",
+    }
+    s3fs.S3FileSystem(**found).mkdir("bucket")
+    yield found
+    server.stop()
+    s3fs.S3FileSystem.clear_instance_cache()
+
+
+def tables(credentials):
+    return {
+        name: PandasParquetDataset(
+            filepath=f"s3://bucket/data/{name}", schema=name, credentials=credentials
+        )
+        for name in TABLES
+    }
+
+
+def run(raw, credentials):
+    datasets = tables(credentials)
+    lazies = describe(raw_dataset(raw, 10).load())
+    publish({datasets[name]: lazy for name, lazy in lazies.items()})
+
+
+def test_engine_writes_to_object_storage_and_goes_on_there(
+    tmp_path, credentials, monkeypatch
+):
+    raw = tmp_path / "raw"
+    write_raw(raw, dirty_transactions(40, 1), 4)
+    with monkeypatch.context() as patch:
+
+        def fail(staged):
+            raise RuntimeError("the process dies before its commit")
+
+        patch.setattr(dask_etl.datasets.publish, "commit", fail)
+        with pytest.raises(RuntimeError, match="dies"):
+            run(raw, credentials)
+    assert {dataset.exists() for dataset in tables(credentials).values()} == {False}
+
+    read = []
+    kernels = dask_etl.pipelines.etl_dask.kernels
+    screen = kernels.screen_partition
+    # A test's own function, but of the same name: the same computation.
+    with monkeypatch.context() as patch:
+
+        def counted(found, **arguments):
+            read.append(str(found["origin"]))
+            return screen(found, **arguments)
+
+        counted.__qualname__ = screen.__qualname__
+        patch.setattr(kernels, "screen_partition", counted)
+        run(raw, credentials)
+    assert read == []
+
+    datasets = tables(credentials)
+    assert sum(datasets["row_ledger"].load()["rows_read"]) == 40
+    filesystem = datasets["customers"].store.filesystem
+    filesystem.invalidate_cache()
+    left = [path for path in filesystem.find("bucket/data") if "/versions/" not in path]
+    assert sorted(left) == sorted(f"bucket/data/{name}/current.json" for name in TABLES)
+    for dataset in datasets.values():
+        stored(dataset)
+
+
+def test_one_writer_on_object_storage(credentials):
+    first, second = (tables(credentials)["customers"].store for _ in range(2))
+    first.acquire()
+    with pytest.raises(StorageError, match=re.escape("remove bucket/data/customers")):
+        second.acquire()
+    first.release()
+    second.acquire()
+    second.release()
+
+
+def test_versions_on_object_storage(credentials):
+    for number in range(4):
+        dataset = PandasParquetDataset(
+            filepath="s3://bucket/numbers", credentials=credentials
+        )
+        dataset.save(pd.DataFrame({"number": [number]}))
+    assert dataset.load()["number"].tolist() == [3]
+    store = dataset.store
+    assert len(store.versions()) == 2
+    assert len(store.filesystem.ls("bucket/numbers/versions")) == 2
+    part = store.path(store.current(), "part-00000.parquet")
+    store.filesystem.pipe_file(part, b"PAR1")
+    with pytest.raises(Exception, match="truncated or was replaced"):
+        dataset.load()

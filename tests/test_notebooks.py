@@ -1,0 +1,81 @@
+"""The notebooks run from start to end, on a small set of data."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from kedro_project import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+SMALL = {
+    "ROWS": [2_000, 4_000],
+    "ROWS_PER_PARTITION": 1_000,
+    "REPEATS": 1,
+}
+TIMEOUT = 120
+LARGEST = 600_000
+
+
+def execute(path: Path, folder: Path, **parameters) -> nbformat.NotebookNode:
+    """Run a notebook in a folder; parameters go below its cell ``parameters``."""
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source += "".join(f"\n{n} = {v!r}" for n, v in parameters.items())
+    client = NotebookClient(
+        notebook,
+        kernel_name="python3",
+        timeout=TIMEOUT,
+        resources={"metadata": {"path": str(folder)}},
+    )
+    return client.execute()
+
+
+def images(notebook: nbformat.NotebookNode) -> int:
+    """How many figures a notebook shows."""
+    return sum(
+        "image/png" in output.get("data", {})
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+    )
+
+
+@pytest.fixture
+def folder(project, monkeypatch):
+    """The notebooks' folder in a project, whose environment is that of tests."""
+    monkeypatch.setenv("KEDRO_ENV", project.env)
+    made = project.path / "notebooks"
+    made.mkdir()
+    return made
+
+
+def test_explore_shows_the_tables(project, folder):
+    project.run("data_generation", params={"generation": {"rows": 4_000}})
+    project.run("etl_dask")
+    project.run("analytics", namespaces=["dask"])
+
+    done = execute(NOTEBOOKS / "explore.ipynb", folder)
+
+    assert images(done) == images(nbformat.read(NOTEBOOKS / "explore.ipynb", 4)) >= 5
+
+
+def test_scaling_measures_and_leaves_the_data_alone(project, folder):
+    done = execute(NOTEBOOKS / "scaling.ipynb", folder, **SMALL)
+
+    assert images(done) == 1
+    assert not project.data.exists()
+
+
+@pytest.mark.parametrize("name", ["explore", "scaling"])
+def test_what_is_committed_was_run_in_order_and_is_small(name):
+    path = NOTEBOOKS / f"{name}.ipynb"
+    cells = [c for c in nbformat.read(path, 4).cells if c.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert {output.output_type for output in outputs} <= {
+        "display_data",
+        "execute_result",
+    }
+    assert path.stat().st_size < LARGEST
