@@ -87,3 +87,11 @@ def test_our_frames_look_like_the_rows_they_hold(frame, tmp_path):
     assert computed["transaction_id"].dtype == pd.Int64Dtype()
     expected = dirty_transactions(90, 1)["transaction_id"].to_pylist()
     assert [None if pd.isna(i) else i for i in computed["transaction_id"]] == expected
+
+
+def test_dask_reads_only_the_columns_that_are_asked_for(frame):
+    amounts = frame["amount"].optimize(fuse=False).expr
+    (reading,) = amounts.find_operations(type(frame.expr))
+    assert reading.operand("columns") == ["amount"]
+    assert amounts.ndim == 1
+    assert frame["amount"].sum().compute() == frame.compute()["amount"].sum()

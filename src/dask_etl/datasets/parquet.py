@@ -1,5 +1,6 @@
 """Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
 
+import json
 import posixpath
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from kedro.io.core import (
     generate_timestamp,
     get_protocol_and_path,
 )
+from kedro_datasets._typing import TablePreview
 
 from dask_etl.datasets.files import (
     Partition,
@@ -191,6 +193,15 @@ class VersionedParquetDataset(AbstractDataset):
     def expect(self, data: Any) -> None:
         """Know that this data was published already: the save of it has no work left."""
         self._published = data
+
+    def preview(self, nrows: int = 5) -> TablePreview:
+        """Return the first rows, for Kedro-Viz; at most one file is read."""
+        source = self.source()
+        rows = source.reader.read(source.segments[:1]).slice(0, nrows)
+        frame = to_pandas(rows, rows.column_names)
+        return TablePreview(
+            json.loads(frame.to_json(orient="split", date_format="iso"))
+        )
 
     def _save(self, data: Any) -> None:
         from dask_etl.datasets.publish import publish
@@ -378,9 +389,15 @@ class ReadPandas:
 
     reader: PartReader
 
-    def __call__(self, partition: Partition) -> pd.DataFrame:
+    def __call__(
+        self, partition: Partition, columns: list[str] | None = None
+    ) -> pd.DataFrame:
         """Read a partition; nullable columns of nullable types, always."""
-        table = self.reader.read(partition)
+        reader = self.reader
+        if columns is not None:
+            chosen = pa.schema([reader.schema.field(name) for name in columns])
+            reader = replace(reader, schema=chosen)
+        table = reader.read(partition)
         return to_pandas(
             table, [field.name for field in table.schema if field.nullable]
         )

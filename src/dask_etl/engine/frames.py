@@ -21,7 +21,8 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
     made = frame.expr
     operands = dict(zip(made._parameters, made.operands, strict=False))
     read = operands.get("func")
-    if not isinstance(read, ReadPandas) or operands.get("_partitions") is not None:
+    narrowed = [operands.get(name) for name in ("_partitions", "columns")]
+    if not isinstance(read, ReadPandas) or narrowed != [None, None]:
         return None
     return read.reader, list(operands["iterables"][0])
 
