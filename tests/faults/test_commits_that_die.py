@@ -61,6 +61,23 @@ def test_tables_change_together_whatever_operation_of_a_publish_dies(tmp_path):
     assert outcomes == {False, True}
 
 
+def save_number(folder, number):
+    plain_tables(folder)["one"].save(pa.table({"number": [number]}))
+
+
+def test_one_table_is_there_whatever_operation_of_its_save_dies(tmp_path):
+    save_number(tmp_path, 0)
+    total = operations(tmp_path / "report", save_number, tmp_path, 1)
+    last = 1
+    for number, name in enumerate(total):
+        assert start(die_at_file_operation, number, save_number, tmp_path, 99).end()
+        [found] = plain_tables(tmp_path)["one"].load()["number"]
+        assert found in (last, 99), name
+        last = number
+        save_number(tmp_path, last)
+        assert strays({"one": plain_tables(tmp_path)["one"]}) == []
+
+
 def test_only_one_of_the_tables_is_written_after_a_death(tmp_path):
     """A commit that has its record stands, also for tables that nobody writes again."""
     folder = tmp_path / "tables"

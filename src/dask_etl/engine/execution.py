@@ -61,19 +61,19 @@ def _run(graph: "_Graph", keys: list) -> list:
     try:
         return list(client.get(graph.tasks, keys))
     except KilledWorker as error:
-        raise _workers_lost(error, graph.describe(error.task), client) from error
+        raise _workers_lost(error, graph.describe(error.task)) from error
 
 
-def _workers_lost(error, work: str, client) -> WorkersLost:
+def _workers_lost(error, work: str) -> WorkersLost:
     """Say what the workers died of, as far as it is known, and what helps."""
     from dask.utils import format_bytes
 
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    limits = {format_bytes(w["memory_limit"]) for w in workers if w["memory_limit"]}
+    limit = getattr(error.last_worker, "memory_limit", None)
     return WorkersLost(
-        f"{work}: {error.allowed_failures + 1} workers died on it, one after another. "
-        f"Most often that is memory: a worker's limit is "
-        f"{' or '.join(sorted(limits)) or 'unknown'} (local_cluster.memory_limit in "
+        f"{work}, or what ran beside it on the same worker: "
+        f"{error.allowed_failures + 1} workers died on it, one after another. Most "
+        "often that is memory: a worker's limit is "
+        f"{format_bytes(limit) if limit else 'unknown'} (local_cluster.memory_limit in "
         "dask.yml). Give workers more, run fewer of them, or make partitions smaller "
         "(rows_per_partition of the input in the catalog). Earlier outputs are "
         "untouched; finished partitions are kept for the next run."

@@ -95,10 +95,6 @@ class Scratch:
         except (OSError, ValueError):
             return None
 
-    def exists(self, name: str) -> bool:
-        """Tell whether a file has been written."""
-        return self.filesystem.exists(self.path(name))
-
     def clear(self) -> None:
         """Remove the attempts in this folder, the receipts that make them count first.
 

@@ -48,27 +48,32 @@ class Stage:
             The :class:`PartFile` of every output, as dicts, by name.
         """
         receipt_name = f"{self.name}-{number:05d}.json"
-        report = self.scratch.receipt(receipt_name)
-        if report is not None and self._is_intact(report):
-            return report
+        receipt = self.scratch.receipt(receipt_name)
+        if receipt is not None and self._is_intact(receipt):
+            return receipt["parts"]
         tables = self.source(item)
         for step, arguments in self.steps:
             tables = step(tables, **self._resolved(arguments, number, values))
+        partials = {}
         for gathered in self.gathered:
-            self.scratch.write(
-                _partial(self.name, gathered, number),
-                _by_bucket(tables.pop(gathered.name), gathered),
+            name = _partial(self.name, gathered, number)
+            partials[name] = self.scratch.write(
+                name, _by_bucket(tables.pop(gathered.name), gathered)
             )
-        report = {
+        parts = {
             name: asdict(writer.write(_as(tables.pop(name), schema), number))
             for name, (writer, schema) in self.parts.items()
         }
-        self.scratch.write_receipt(receipt_name, report)
-        return report
+        receipt = {"parts": parts, "partials": partials}
+        self.scratch.write_receipt(receipt_name, receipt)
+        return parts
 
-    def _is_intact(self, report: dict[str, dict]) -> bool:
+    def _is_intact(self, receipt: dict[str, dict]) -> bool:
+        for name, written in receipt["partials"].items():
+            if not self.scratch.is_intact(name, written):
+                return False
         for name, (writer, _) in self.parts.items():
-            part = PartFile(**report[name])
+            part = PartFile(**receipt["parts"][name])
             try:
                 content = writer.filesystem.cat_file(f"{writer.folder}/{part.name}")
             except OSError:
@@ -113,12 +118,13 @@ class Merge:
             None for a scattered table, which goes to scratch.
         """
         gathered = self.gathered
-        if gathered.scatter and self.scratch.exists(_result(self.name, bucket)):
+        if gathered.scatter and self._is_done(bucket):
             return None
         merged = _fold(gathered, self._partials(bucket))
         if gathered.scatter:
-            parts = _scattered(merged, self.partitions)
-            self.scratch.write(_result(self.name, bucket), parts)
+            result = _result(self.name, bucket)
+            written = self.scratch.write(result, _scattered(merged, self.partitions))
+            self.scratch.write_receipt(f"{result}.json", {"checksum": written})
             return None
         if gathered.finish is not None:
             needed = [
@@ -131,6 +137,13 @@ class Merge:
         if self.writer is None:
             return merged
         return asdict(self.writer.write(merged, bucket))
+
+    def _is_done(self, bucket: int) -> bool:
+        result = _result(self.name, bucket)
+        receipt = self.scratch.receipt(f"{result}.json")
+        return receipt is not None and self.scratch.is_intact(
+            result, receipt["checksum"]
+        )
 
     def _partials(self, bucket: int) -> Iterator[pa.Table]:
         for number in range(self.partitions):
