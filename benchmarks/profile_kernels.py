@@ -1,0 +1,75 @@
+"""Where the time of one partition goes, on one thread: ms of CPU per million rows.
+
+Run after ``kedro run --pipelines data_generation``::
+
+    python benchmarks/profile_kernels.py [FOLDER OF RAW TRANSACTIONS]
+
+Every figure is the smallest of several repeats, in warm caches: a floor for what the
+same step costs in a run, where two threads share the memory bus and files are new.
+"""
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+
+from dask_etl.datasets import DaskParquetDataset
+from dask_etl.datasets.files import PartWriter
+from dask_etl.engine.cluster import reuse_freed_memory
+from dask_etl.engine.partitions import Partitions
+from dask_etl.pipelines.etl_dask import kernels
+from dask_etl.transactions import schema, summaries
+from dask_etl.transactions.parameters import Features
+
+AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
+REPEATS = 7
+
+
+def main(folder: str) -> None:
+    """Time the steps of the second partition, in their order."""
+    reuse_freed_memory()
+    raw = DaskParquetDataset(
+        filepath=folder, schema="raw_transactions", rows_per_partition=500_000
+    ).load()
+    surveyed = Partitions.of(raw, kernels.SURVEYED_COLUMNS)
+    partitions = Partitions.of(raw)
+    item = partitions.items[min(1, len(partitions.items) - 1)]
+    million = sum(segment.rows for segment in item) / 1e6
+
+    def timed(name: str, step: Callable[[], Any]) -> Any:
+        seconds = []
+        for _ in range(REPEATS):
+            begin = time.thread_time()
+            result = step()
+            seconds.append(time.thread_time() - begin)
+        print(f"{name:32s}{1000 * min(seconds) / million:8.1f}")
+        return result
+
+    keys = timed("survey: read", lambda: surveyed.source(item))
+    survey = timed("survey: rules, keys", lambda: kernels.survey_partition(keys, AS_OF))
+    domain = kernels.domain_of(survey["extent"])
+    none_dropped = pa.table({"row": pa.array([], pa.int32())})
+    tables = timed("read", lambda: partitions.source(item))
+    screened = timed(
+        "screen: rules, filter, rejects",
+        lambda: kernels.screen_partition(tables, AS_OF, none_dropped),
+    )
+    clean = timed(
+        "enrich: gaps, money, calendar",
+        lambda: kernels.enrich_partition(dict(screened), domain, Features()),
+    )["clean"]
+    timed("summarise: cube", lambda: summaries.cube_partial(clean))
+    timed("summarise: customers", lambda: summaries.customers_partial(clean, domain))
+    written = clean.cast(schema.clean(partitions.raw_schema))
+    with tempfile.TemporaryDirectory() as target:
+        writer = PartWriter(fsspec.filesystem("file"), target)
+        timed("write clean rows", lambda: writer.write(written, 0))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1] if len(sys.argv) > 1 else "data/01_raw/transactions")
