@@ -153,7 +153,7 @@ def test_every_relative_link_leads_somewhere(path):
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
 def test_every_file_of_the_project_that_is_named_exists(path):
-    folders = ("src", "conf", "docs", "tests", "notebooks")
+    folders = ("benchmarks", "src", "conf", "docs", "tests", "notebooks")
     files = {f"/{f.relative_to(ROOT)}" for d in folders for f in (ROOT / d).rglob("*")}
     named = set(re.findall(r"`([\w/]+\.(?:py|sql|ipynb))`", path.read_text()))
     assert {n for n in named if not any(f.endswith(f"/{n}") for f in files)} == set()
