@@ -1,5 +1,6 @@
 """What cannot be run is refused: by name, with the remedy, and nothing is changed."""
 
+import threading
 from datetime import date
 
 import numpy as np
@@ -283,6 +284,10 @@ def test_a_wrong_dask_setting_stops_the_run_before_it_starts(unchanged, params, 
 def test_the_parallel_runner_is_refused_before_anything_hangs(unchanged):
     said = refusal(unchanged, "etl_dask", runner=ParallelRunner())
     assert_says(said, "ParallelRunner", "would hang", "Leave the runner out")
+    for thread in threading.enumerate():
+        if thread.name == "resource-monitor":
+            thread.join(10)
+            assert not thread.is_alive(), "a refused run is measured on"
 
 
 # ------------------------------------------------------------ the exit status

@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import logging
 import threading
+from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -185,11 +186,15 @@ class MetricsHooks:
         # ThreadRunner and --async call from several threads.
         self._lock = threading.RLock()
 
-    @hook_impl
+    @hook_impl(wrapper=True)
     def before_pipeline_run(
         self, run_params: dict[str, Any], catalog: DataCatalog
-    ) -> None:
-        """Begin a run's records, if the catalog has a place for them."""
+    ) -> Generator[None, Any, Any]:
+        """Begin a run's records, if the catalog has a place for them.
+
+        Around the other hooks: the start of the cluster counts, and a run that one of
+        them refuses is not measured on.
+        """
         # Part of a pipeline, or one with no place for it, is no measurement.
         partial = any(run_params.get(selection) for selection in SELECTIONS)
         self._catalog = catalog if RUN_METRICS in catalog and not partial else None
@@ -198,6 +203,11 @@ class MetricsHooks:
         self._records, self._pipeline, self._node = [], None, None
         if self._catalog is not None:
             self._start()
+        try:
+            return (yield)
+        except BaseException:
+            self.on_pipeline_error()
+            raise
 
     @hook_impl
     def before_dataset_loaded(self, dataset_name: str, node: Node) -> None:
@@ -236,6 +246,7 @@ class MetricsHooks:
     def on_pipeline_error(self) -> None:
         """Forget a run that failed: half a run is no measurement."""
         if self._catalog is not None:
+            self._catalog = None
             self._monitor.stop()
 
     def _enter(self, node: Node) -> None:
