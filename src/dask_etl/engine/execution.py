@@ -13,7 +13,14 @@ from dask._task_spec import DataNode, Task, TaskRef
 
 from dask_etl.datasets.files import PartWriter
 from dask_etl.datasets.versions import PartFile
-from dask_etl.engine.partitions import ComputedFrame, Gathered, Lazy, Partitions, Parts
+from dask_etl.engine.partitions import (
+    ComputedFrame,
+    Gathered,
+    Lazy,
+    Partitions,
+    Parts,
+    gathered_in,
+)
 from dask_etl.engine.scratch import Scratch
 from dask_etl.engine.tasks import Merge, Stage
 from dask_etl.errors import WorkersLost
@@ -34,7 +41,7 @@ def execute(
     Returns:
         The parts written, in order, by lazy table.
     """
-    graph = _Graph(outputs, scratch)
+    graph = Graph(outputs, scratch)
     keys = graph.build()
     results = _run(graph, list(keys.values()))
     found = dict(zip(keys, results, strict=True))
@@ -48,7 +55,7 @@ def execute(
     return done
 
 
-def _run(graph: "_Graph", keys: list) -> list:
+def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
     import dask.threaded
     from distributed.scheduler import KilledWorker
@@ -80,7 +87,7 @@ def _workers_lost(error, work: str) -> WorkersLost:
     )
 
 
-class _Graph:
+class Graph:
     """Builds the graph of some outputs, stage by stage."""
 
     def __init__(self, outputs: Mapping[Lazy, PartWriter], scratch: Scratch):
@@ -116,14 +123,12 @@ class _Graph:
 
     def _find(self, lazy: Lazy) -> None:
         """Note a lazy table under its stage, after all that the stage needs."""
-        for _, arguments in lazy.partitions.steps:
-            for argument in arguments.values():
-                if isinstance(argument, Gathered):
-                    self._find(argument)
+        needs = [arguments for _, arguments in lazy.partitions.steps]
         if isinstance(lazy, Gathered):
-            for argument in lazy.arguments.values():
-                if isinstance(argument, Gathered):
-                    self._find(argument)
+            needs.append(lazy.arguments)
+        for arguments in needs:
+            for argument in gathered_in(arguments).values():
+                self._find(argument)
         stage = self.lazies.setdefault(lazy.partitions, [])
         if lazy not in stage:
             stage.append(lazy)
@@ -136,8 +141,7 @@ class _Graph:
         inputs = {
             argument: self.names[argument]
             for _, arguments in partitions.steps
-            for argument in arguments.values()
-            if isinstance(argument, Gathered)
+            for argument in gathered_in(arguments).values()
         }
         stage = Stage(
             name,
@@ -194,8 +198,7 @@ class _Graph:
         self.tasks[common] = DataNode(common, merge)
         needs = [
             TaskRef(self._whole(argument))
-            for argument in gathered.arguments.values()
-            if isinstance(argument, Gathered)
+            for argument in gathered_in(gathered.arguments).values()
         ]
         barrier = TaskRef(self._key(stage, "done"))
         self.keys[gathered] = [

@@ -27,8 +27,15 @@ Tables = dict[str, Any]
 """What a step gets and returns: Arrow tables (and other values) by name."""
 
 
+class _Description:
+    """What is only described does not change: Kedro's in-memory copies share it."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
 @dataclass(frozen=True, eq=False)
-class Partitions:
+class Partitions(_Description):
     """Partitions of rows and the steps that each goes through.
 
     Attributes:
@@ -77,10 +84,6 @@ class Partitions:
         if not isinstance(self.source, ReadFiles):
             return 0
         return sum(segment.rows for item in self.items for segment in item)
-
-    def __deepcopy__(self, memo) -> "Partitions":
-        """A description does not change: Kedro's in-memory copies share it."""
-        return self
 
     def map(self, step: Callable[..., Tables], **arguments: Any) -> "Partitions":
         """Append a step."""
@@ -158,20 +161,16 @@ def _chosen(raw_schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class Parts(_Description):
     """A lazy table of one part per partition, in their order."""
 
     partitions: Partitions
     name: str
     schema: pa.Schema
 
-    def __deepcopy__(self, memo):
-        """A description does not change: Kedro's in-memory copies share it."""
-        return self
-
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class Gathered(_Description):
     """A lazy table merged from a table of every partition, bucket by bucket.
 
     The partial tables pass through scratch files, so memory is bounded by a bucket.
@@ -203,9 +202,12 @@ class Gathered:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     scatter: bool = False
 
-    def __deepcopy__(self, memo):
-        """A description does not change: Kedro's in-memory copies share it."""
-        return self
-
 
 Lazy = Parts | Gathered
+
+
+def gathered_in(arguments: Mapping[str, Any]) -> dict[str, Gathered]:
+    """Return those arguments of a step or of a finish that are computed first."""
+    return {
+        name: value for name, value in arguments.items() if isinstance(value, Gathered)
+    }

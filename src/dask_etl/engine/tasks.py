@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from dask_etl.datasets.files import PartWriter, checksum
 from dask_etl.datasets.versions import PartFile
-from dask_etl.engine.partitions import Gathered
+from dask_etl.engine.partitions import Gathered, gathered_in
 from dask_etl.engine.scratch import Scratch
 
 FOLD_ROWS = 2_000_000
@@ -127,11 +127,7 @@ class Merge:
             self.scratch.write_receipt(f"{result}.json", {"checksum": written})
             return None
         if gathered.finish is not None:
-            needed = [
-                name
-                for name, value in gathered.arguments.items()
-                if isinstance(value, Gathered)
-            ]
+            needed = gathered_in(gathered.arguments)
             arguments = {**gathered.arguments, **dict(zip(needed, values, strict=True))}
             merged = gathered.finish(merged, **arguments)
         if self.writer is None:
@@ -169,19 +165,20 @@ def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
     bucket = gathered.bucket(table, gathered.buckets).astype(np.uint16)
     # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
     order = np.argsort(bucket, kind="stable")
-    table = table.take(order)
-    starts = np.searchsorted(bucket[order], np.arange(gathered.buckets + 1))
-    return [
-        table.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
-    ]
+    return _cut(table.take(order), bucket[order], gathered.buckets)
 
 
 def _scattered(merged: pa.Table, partitions: int) -> list[pa.Table]:
     merged = merged.sort_by("partition")
-    starts = np.searchsorted(merged["partition"].to_numpy(), np.arange(partitions + 1))
-    rows = merged.drop_columns("partition")
+    numbers = merged["partition"].to_numpy()
+    return _cut(merged.drop_columns("partition"), numbers, partitions)
+
+
+def _cut(table: pa.Table, numbers: np.ndarray, count: int) -> list[pa.Table]:
+    """Cut a table into ``count`` slices by the ascending number of each row."""
+    starts = np.searchsorted(numbers, np.arange(count + 1))
     return [
-        rows.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
+        table.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
     ]
 
 

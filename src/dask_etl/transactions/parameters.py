@@ -23,7 +23,7 @@ from dask_etl.transactions.schema import PRICE_CATEGORIES, RULES
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
     """Refuses unknown names; instances do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,7 +41,7 @@ class _Strict(BaseModel):
         return given
 
 
-class Defects(_Strict):
+class Defects(Strict):
     """Share of the generated rows that carry each defect; one defect a row at most."""
 
     duplicate_transaction_id: Share = 0.01
@@ -66,7 +66,7 @@ class Defects(_Strict):
         return self
 
 
-class Missing(_Strict):
+class Missing(Strict):
     """Share of the generated rows in which an optional column is null."""
 
     region: Share = 0.01
@@ -76,7 +76,7 @@ class Missing(_Strict):
     is_returned: Share = 0.01
 
 
-class Generation(_Strict):
+class Generation(Strict):
     """How many transactions to generate, over which period, and how dirty."""
 
     rows: int = Field(10_000_000, ge=0, le=1_000_000_000)
@@ -95,20 +95,20 @@ class Generation(_Strict):
         return self
 
 
-class Threshold(_Strict):
+class Threshold(Strict):
     """Share of the rows read above which a rule warns, or fails the run."""
 
     warn_above: Share | None = None
     fail_above: Share | None = None
 
 
-class Cleaning(_Strict):
+class Cleaning(Strict):
     """Thresholds by rule name; ``any`` is the share of rows rejected by any rule."""
 
     thresholds: dict[Literal[("any", *RULES)], Threshold] = {}  # type: ignore[valid-type]
 
 
-class Features(_Strict):
+class Features(Strict):
     """Upper bounds (included, currency units) of the price categories but the last."""
 
     price_bounds: tuple[float, float, float] = (10.0, 50.0, 200.0)
@@ -121,7 +121,7 @@ class Features(_Strict):
         return bounds
 
 
-class SegmentRule(_Strict):
+class SegmentRule(Strict):
     """Scores (1–5) that a customer must have, all of them, to belong to a segment."""
 
     recency: set[int] = {1, 2, 3, 4, 5}
@@ -129,7 +129,7 @@ class SegmentRule(_Strict):
     monetary: set[int] = {1, 2, 3, 4, 5}
 
 
-class Segments(_Strict):
+class Segments(Strict):
     """Segments by name, in order; a customer belongs to the first that fits."""
 
     rules: dict[str, SegmentRule]
@@ -174,7 +174,7 @@ def _utc_if_naive(value):
 AsOf = Annotated[AwareDatetime, BeforeValidator(_utc_if_naive)]
 
 
-class Clock(_Strict):
+class Clock(Strict):
     """``as_of``: the moment the data is judged at; null is when the run starts."""
 
     as_of: AsOf | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 
 from dask_etl.engine.cluster import Cluster, DaskSettings
-from dask_etl.engine.execution import _Graph, execute
+from dask_etl.engine.execution import Graph, execute
 from dask_etl.engine.partitions import Gathered, Partitions, Tables
 
 NOTHING = pa.table({"nothing": pa.array([], pa.int8())})
@@ -103,7 +103,7 @@ def _engine(partitions: int, _get) -> dict:
         for needed in (scratch.folder, writer.folder):
             filesystem.makedirs(needed)
         began = time.perf_counter()
-        graph = _Graph(outputs, scratch)
+        graph = Graph(outputs, scratch)
         graph.build()
         built = time.perf_counter()
         execute(outputs, scratch)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dask_etl.transactions.parameters import _Strict
+from dask_etl.transactions.parameters import Strict
 
 ContenderName = Literal[
     "etl_pandas",
@@ -18,7 +18,7 @@ Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=1)]
 
 
-class Scaling(_Strict):
+class Scaling(Strict):
     """Sizes of the cluster that ``etl_dask`` runs on, all at one number of rows."""
 
     rows: Rows = 10_000_000
@@ -26,7 +26,7 @@ class Scaling(_Strict):
     processes: tuple[Count, ...] = (1, 2)
 
 
-class Benchmark(_Strict):
+class Benchmark(Strict):
     """What is run, how often and on how much; the comments in the file say more."""
 
     folder: str = "data/09_benchmark"
