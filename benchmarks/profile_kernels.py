@@ -23,8 +23,8 @@ from dask_etl.datasets.files import PartWriter
 from dask_etl.engine.cluster import reuse_freed_memory
 from dask_etl.engine.partitions import Partitions
 from dask_etl.pipelines.etl_dask import kernels
-from dask_etl.transactions import schema, summaries
-from dask_etl.transactions.parameters import Features
+from dask_etl.retail import schema, summaries
+from dask_etl.retail.parameters import Features
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 REPEATS = 7

@@ -15,7 +15,7 @@ from dask_etl.pipelines.etl_dask import nodes
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich
 from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
-from dask_etl.transactions.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Cleaning, Features
 from oracle.raw_files import AS_OF
 
 TABLES = (

@@ -15,7 +15,7 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.transactions.parameters import Segments
+from dask_etl.retail.parameters import Segments
 
 ROOT = Path(__file__).parents[1]
 ETL = ("etl_dask", "etl_pandas")

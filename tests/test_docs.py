@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from dask_etl.pipeline_registry import register_pipelines
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 from kedro_project import ROOT, Project, base_segments
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

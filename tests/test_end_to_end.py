@@ -13,7 +13,7 @@ from kedro.runner import SequentialRunner, ThreadRunner
 
 from dask_etl.monitor import ALL_NODES
 from dask_etl.pipelines.reporting.verification import TABLES as VERIFIED
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 from kedro_project import (
     ENGINES,
     ETL,

@@ -16,7 +16,7 @@ from dask_etl.monitor import (
     usable_cores,
     with_pipeline_totals,
 )
-from dask_etl.transactions.schema import RUN_METRICS
+from dask_etl.retail.schema import RUN_METRICS
 
 BURN = """
 import time

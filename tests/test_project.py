@@ -9,10 +9,10 @@ import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from dask_etl.hooks import PARAMETER_GROUPS
+from dask_etl.hooks.parameters import PARAMETER_GROUPS
 from dask_etl.pipeline_registry import register_pipelines
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import (
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import (
     Cleaning,
     Clock,
     Features,

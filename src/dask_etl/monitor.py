@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 import psutil
 
-from dask_etl.transactions.schema import RUN_METRICS
+from dask_etl.retail.schema import RUN_METRICS
 
 ALL_NODES = "(all)"
 """``node`` of the row that holds a whole pipeline."""

@@ -23,7 +23,7 @@ from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
 from dask_etl.datasets.files import Segment, partitions
 from dask_etl.datasets.publish import publish
 from dask_etl.datasets.versions import StorageError
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 from oracle.raw_files import dirty_transactions, write_raw
 
 FACES = [DaskParquetDataset, PandasParquetDataset]

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 """The moment ``dirty_transactions`` is made for: some rows are at it, some after it."""

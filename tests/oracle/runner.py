@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Features, Segments
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Features, Segments
 
 SQL = Path(__file__).parent
 
@@ -53,7 +53,7 @@ def oracle_tables(
         segments: segments by RFM scores; one segment for all if not given.
 
     Returns:
-        The tables by name, with the schemas of ``dask_etl.transactions.schema``.
+        The tables by name, with the schemas of ``dask_etl.retail.schema``.
     """
     segments = segments or Segments(rules={"All": {}})
     if as_of.tzinfo is not None:

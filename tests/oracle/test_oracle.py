@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Segments
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Segments
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dask_etl.datasets.versions import PartFile, StorageError, checksum, put
-from dask_etl.transactions.conform import conform
+from dask_etl.retail.conform import conform
 
 LOW_CARDINALITY = {"quantity", "discount", "rating"}
 """Numeric columns of few distinct values, worth a dictionary."""

@@ -29,8 +29,8 @@ from dask_etl.datasets.files import (
     state_of,
 )
 from dask_etl.datasets.versions import StorageError, VersionStore
-from dask_etl.transactions import schema as schemas
-from dask_etl.transactions.conform import unify
+from dask_etl.retail import schema as schemas
+from dask_etl.retail.conform import unify
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class VersionedParquetDataset(AbstractDataset):
 
     A folder without versions is read as a plain folder of Parquet files that others
     wrote. Written tables have the Arrow schema of their name in
-    :mod:`dask_etl.transactions.schema`.
+    :mod:`dask_etl.retail.schema`.
 
     Catalog entry::
 

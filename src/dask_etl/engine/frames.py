@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.datasets.files import Partition, PartReader
-from dask_etl.transactions.conform import conform, unify
+from dask_etl.retail.conform import conform, unify
 
 
 def files_of(frame) -> tuple[PartReader, list[Partition]] | None:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from dask_etl.datasets.files import Partition, PartReader
 from dask_etl.engine.frames import files_of, graph_of, raw_schema_of, to_arrow
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 
 Tables = dict[str, Any]
 """What a step gets and returns: Arrow tables (and other values) by name."""

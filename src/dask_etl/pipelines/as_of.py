@@ -4,7 +4,7 @@ from datetime import datetime
 
 from kedro.pipeline import Node
 
-from dask_etl.transactions.parameters import Clock
+from dask_etl.retail.parameters import Clock
 
 
 def resolve_as_of(clock: Clock) -> datetime:

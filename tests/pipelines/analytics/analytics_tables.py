@@ -5,7 +5,7 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 
 MEASURES = {
     "lines": 1,

@@ -15,8 +15,8 @@ from dask_etl.pipelines.analytics.customers import (
     gini,
     segment_summary,
 )
-from dask_etl.transactions.parameters import Segments
-from dask_etl.transactions.segments import (
+from dask_etl.retail.parameters import Segments
+from dask_etl.retail.segments import (
     percent_rank_scores,
     segment_names,
     segment_table,

@@ -1,7 +1,7 @@
 import pytest
 
 from dask_etl.pipelines.analytics import create_pipeline
-from dask_etl.transactions.schema import TABLE_NAMES
+from dask_etl.retail.schema import TABLE_NAMES
 
 TABLES = {
     "region_performance",

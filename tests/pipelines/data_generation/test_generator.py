@@ -12,8 +12,8 @@ from dask_etl.pipelines.data_generation.generator import (
     partition_count,
 )
 from dask_etl.pipelines.data_generation.lines import transaction_ids
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Defects, Generation, Missing
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Defects, Generation, Missing
 
 CLEAN = Defects(**dict.fromkeys(Defects.model_fields, 0))
 DIRTY = Defects(**dict.fromkeys(Defects.model_fields, 0.06))

@@ -7,8 +7,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.transactions import schema
-from dask_etl.transactions.conform import SchemaError
+from dask_etl.retail import schema
+from dask_etl.retail.conform import SchemaError
 from engine_runs import (
     TABLES,
     cluster,

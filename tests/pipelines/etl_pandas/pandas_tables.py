@@ -4,8 +4,8 @@ import pyarrow as pa
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich
 from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Cleaning, Features
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Cleaning, Features
 
 AS_OF = pd.Timestamp("2025-01-01", tz="UTC")
 GOOD = {

@@ -8,9 +8,9 @@ from pandas_tables import AS_OF, as_stored, make_raw
 
 from dask_etl.pipelines.as_of import resolve_as_of
 from dask_etl.pipelines.etl_pandas.cleaning import screen
-from dask_etl.transactions.parameters import Cleaning, Clock
-from dask_etl.transactions.rules import ThresholdExceeded
-from dask_etl.transactions.schema import RULES
+from dask_etl.retail.parameters import Cleaning, Clock
+from dask_etl.retail.rules import ThresholdExceeded
+from dask_etl.retail.schema import RULES
 
 NAN, INF = float("nan"), float("inf")
 

@@ -7,8 +7,8 @@ from pandas_tables import AS_OF, as_stored, make_raw
 
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich, revenue_cents
-from dask_etl.transactions.features import InvalidValue
-from dask_etl.transactions.parameters import Cleaning, Features
+from dask_etl.retail.features import InvalidValue
+from dask_etl.retail.parameters import Cleaning, Features
 
 NAN, INF = float("nan"), float("inf")
 

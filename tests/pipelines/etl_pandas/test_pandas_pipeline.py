@@ -4,7 +4,7 @@ from kedro.runner import SequentialRunner
 from pandas_tables import as_stored, make_raw
 
 from dask_etl.pipelines import analytics, etl_pandas
-from dask_etl.transactions.parameters import Cleaning, Clock, Features, Segments
+from dask_etl.retail.parameters import Cleaning, Clock, Features, Segments
 
 
 def test_its_place_among_the_data():

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from dask_etl.monitor import with_pipeline_totals
-from dask_etl.transactions import schema
-from dask_etl.transactions.schema import RUN_METRICS
+from dask_etl.retail import schema
+from dask_etl.retail.schema import RUN_METRICS
 
 REGIONS = ["North", "South", "East", "West", "Central", "Online", "Unknown"]
 CATEGORIES = [

@@ -17,7 +17,7 @@ from dask_etl.pipelines.reporting.verification import (
     require_identical,
     verify_engines,
 )
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 
 DAY = pd.Timestamp("2024-05-01", tz="UTC")
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.parameters import Segments
-from dask_etl.transactions.segments import percent_rank_scores, segment_names
+from dask_etl.retail.parameters import Segments
+from dask_etl.retail.segments import percent_rank_scores, segment_names
 
 from .measures import CENTS, flatten, net_cents, ratio
 

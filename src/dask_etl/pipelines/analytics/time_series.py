@@ -6,7 +6,7 @@ The data's cover is every day from the first to the last one with a kept line.
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.schema import ALL_CATEGORIES
+from dask_etl.retail.schema import ALL_CATEGORIES
 
 from .measures import CENTS, labels, ratio, sales, sum_by
 

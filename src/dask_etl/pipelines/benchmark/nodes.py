@@ -7,7 +7,7 @@ whose time is measured.
 from pathlib import Path
 from typing import Any
 
-from dask_etl.transactions.parameters import Clock
+from dask_etl.retail.parameters import Clock
 
 from .parameters import Benchmark
 

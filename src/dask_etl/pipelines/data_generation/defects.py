@@ -8,7 +8,7 @@ from datetime import date
 import numpy as np
 
 from dask_etl.pipelines.data_generation.lines import MICROSECONDS, Lines, copy_rows
-from dask_etl.transactions.parameters import Defects, Generation
+from dask_etl.retail.parameters import Defects, Generation
 
 NAMES = tuple(Defects.model_fields)
 GOOD = 0

@@ -25,8 +25,8 @@ from dask_etl.pipelines.data_generation.lines import (
     draw_lines,
     join,
 )
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Generation
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Generation
 
 _BLOCK = 1 << 15
 """Lines drawn at a time: few enough that the work stays in the processor's cache."""

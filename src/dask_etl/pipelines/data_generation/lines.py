@@ -7,7 +7,7 @@ import numpy as np
 from dask_etl.pipelines.data_generation import profiles as shop
 from dask_etl.pipelines.data_generation.calendar import Calendar, calendar, sale_days
 from dask_etl.pipelines.data_generation.customers import customer_ids, draw_customers
-from dask_etl.transactions.parameters import Generation, Missing
+from dask_etl.retail.parameters import Generation, Missing
 
 _SECONDS_PER_DAY = 86_400
 MICROSECONDS = 1_000_000

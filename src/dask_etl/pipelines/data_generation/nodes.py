@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dask_etl.engine.partitions import Gathered, Partitions, Parts
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Generation
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Generation
 
 from .generator import generate_partition, partition_count
 

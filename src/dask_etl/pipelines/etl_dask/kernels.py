@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from dask_etl.engine.partitions import Origin, Tables
-from dask_etl.transactions import schema, summaries
-from dask_etl.transactions.features import InvalidValue, add_features, fill_missing
-from dask_etl.transactions.parameters import Cleaning, Features
-from dask_etl.transactions.rules import (
+from dask_etl.retail import schema, summaries
+from dask_etl.retail.features import InvalidValue, add_features, fill_missing
+from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.rules import (
     BIT,
     SCREENED_COLUMNS,
     broken_rules,
@@ -22,7 +22,7 @@ from dask_etl.transactions.rules import (
     check_thresholds,
     reasons,
 )
-from dask_etl.transactions.summaries import Domain
+from dask_etl.retail.summaries import Domain
 
 SURVEYED_COLUMNS = [*SCREENED_COLUMNS, *schema.LABEL_COLUMNS]
 _COUNTS = ["rows_read", "rows_kept", "rows_rejected", *schema.RULES]

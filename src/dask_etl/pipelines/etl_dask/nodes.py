@@ -12,8 +12,8 @@ from dask_etl.engine.deduplicate import (
 )
 from dask_etl.engine.partitions import Gathered, Lazy, Partitions
 from dask_etl.pipelines.etl_dask import kernels
-from dask_etl.transactions import schema, summaries
-from dask_etl.transactions.parameters import Cleaning, Features
+from dask_etl.retail import schema, summaries
+from dask_etl.retail.parameters import Cleaning, Features
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
 DaskFrame = Any

@@ -6,11 +6,11 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.conform import IDS, check_exact_ids
-from dask_etl.transactions.features import EXACT, InvalidValue
-from dask_etl.transactions.parameters import Cleaning
-from dask_etl.transactions.rules import check_balance, check_thresholds
-from dask_etl.transactions.schema import RULES, raw
+from dask_etl.retail.conform import IDS, check_exact_ids
+from dask_etl.retail.features import EXACT, InvalidValue
+from dask_etl.retail.parameters import Cleaning
+from dask_etl.retail.rules import check_balance, check_thresholds
+from dask_etl.retail.schema import RULES, raw
 
 RAW_COLUMNS = raw().names
 NUMBERS = ["amount", "discount", "rating"]

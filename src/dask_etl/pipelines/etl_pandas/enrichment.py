@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.parameters import Features
-from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
+from dask_etl.retail.parameters import Features
+from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
 from .cleaning import LABELS, finite
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.transactions.schema import SALES_CUBE
+from dask_etl.retail.schema import SALES_CUBE
 
 from .cleaning import LABELS
 

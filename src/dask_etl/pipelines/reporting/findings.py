@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dask_etl.transactions.schema import ALL_CATEGORIES, UNKNOWN
+from dask_etl.retail.schema import ALL_CATEGORIES, UNKNOWN
 
 from .style import number, percent
 

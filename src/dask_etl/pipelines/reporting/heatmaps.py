@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dask_etl.transactions.schema import ALL_CATEGORIES
+from dask_etl.retail.schema import ALL_CATEGORIES
 
 from . import style
 from .findings import NO_DATA

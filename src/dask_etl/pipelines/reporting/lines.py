@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.schema import ALL_CATEGORIES
+from dask_etl.retail.schema import ALL_CATEGORIES
 
 from . import style
 from .findings import NO_DATA, all_categories

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dask_etl.transactions.schema import RULES
+from dask_etl.retail.schema import RULES
 
 from . import findings
 from .performance import latest_runs, performance_finding, ratio, totals

@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 
 from dask_etl.errors import ExplainedError
-from dask_etl.transactions.parameters import Features
-from dask_etl.transactions.rules import numbers
-from dask_etl.transactions.schema import PRICE_CATEGORIES, UNKNOWN
+from dask_etl.retail.parameters import Features
+from dask_etl.retail.rules import numbers
+from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 

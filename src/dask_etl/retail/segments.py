@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dask_etl.transactions.parameters import Segments
+from dask_etl.retail.parameters import Segments
 
 SCORES = 5
 """Scores run from 1 (worst) to 5 (best)."""

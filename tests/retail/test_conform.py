@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.conform import SchemaError, conform, unify
+from dask_etl.retail import schema
+from dask_etl.retail.conform import SchemaError, conform, unify
 from oracle.raw_files import dirty_transactions
 
 RAW = schema.raw()

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.features import add_features, day_numbers, fill_missing
-from dask_etl.transactions.parameters import Features
-from dask_etl.transactions.rules import broken_rules
-from dask_etl.transactions.summaries import (
+from dask_etl.retail import schema
+from dask_etl.retail.features import add_features, day_numbers, fill_missing
+from dask_etl.retail.parameters import Features
+from dask_etl.retail.rules import broken_rules
+from dask_etl.retail.summaries import (
     Domain,
     cube_partial,
     customers_partial,

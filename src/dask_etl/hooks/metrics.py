@@ -1,43 +1,22 @@
-"""What happens around nodes: the cluster, the commit of outputs, the metrics."""
+"""What every node costs, recorded with the run."""
 
-import atexit
 import contextlib
-import logging
 import threading
 from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-import click
-from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
-from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
-from kedro.validation.exceptions import ParameterValidationError
 
-from dask_etl.errors import explanation
 from dask_etl.monitor import (
     ResourceMonitor,
     keep_latest_runs,
     with_pipeline_totals,
 )
-
-logger = logging.getLogger(__name__)
-
-PARAMETER_GROUPS = {
-    "benchmark",
-    "clock",
-    "cleaning",
-    "dask",
-    "features",
-    "generation",
-    "resume",
-    "segments",
-}
-"""``dask`` overrides ``dask.yml``; ``resume=false`` starts anew after a broken run."""
 
 RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
@@ -52,116 +31,6 @@ SELECTIONS = (
     "only_missing_outputs",
 )
 """Run parameters that leave out nodes of a pipeline."""
-
-
-class ParameterHooks:
-    """Stops a run that names a parameter there is not, or gives one a wrong value."""
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Check the names of the groups here; Kedro checks what is in them."""
-        given = context.config_loader["parameters"]
-        unknown = sorted(set(given) - PARAMETER_GROUPS)
-        if unknown:
-            raise click.ClickException(
-                f"unknown parameter {', '.join(map(repr, unknown))}; there are "
-                f"{', '.join(sorted(PARAMETER_GROUPS))} (conf/base/parameters_*.yml)"
-            )
-        try:
-            context.params  # noqa: B018
-        except ParameterValidationError as error:
-            raise click.ClickException(str(error)) from error
-
-
-class ClusterHooks:
-    """Runs a Dask cluster while a pipeline that touches Dask datasets runs."""
-
-    def __init__(self) -> None:
-        self._config: dict[str, Any] = {}
-        self._cluster = None
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Read ``dask.yml``."""
-        self._config = context.config_loader["dask"]
-
-    @hook_impl
-    def before_pipeline_run(
-        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
-    ) -> None:
-        """Start or attach, if the pipeline needs it."""
-        if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
-            return
-        if "ParallelRunner" in str(run_params.get("runner")):
-            raise click.ClickException(
-                "ParallelRunner cannot share a Dask client between processes: the "
-                "run would hang. Leave the runner out; Dask runs in parallel itself."
-            )
-        from dask_etl.engine.cluster import Cluster, DaskSettings
-
-        try:
-            self._cluster = Cluster(DaskSettings.model_validate(self._config))
-        except (ValueError, OSError) as error:
-            raise click.ClickException(f"dask.yml: {error}") from error
-        # Ctrl-C ends a run without telling hooks.
-        atexit.register(self._close)
-
-    @hook_impl
-    def after_pipeline_run(self) -> None:
-        """Close the cluster."""
-        self._close()
-
-    @hook_impl
-    def on_pipeline_error(self, error: Exception) -> None:
-        """Close the cluster; end with one clear line where the error has one.
-
-        Raises:
-            click.ClickException: in place of an error that explains itself. This is
-                the first of the project's hooks, so it is the last to be called.
-        """
-        self._close()
-        said = explanation(error)
-        if said is not None:
-            raise click.ClickException(said) from error
-
-    def _close(self) -> None:
-        cluster, self._cluster = self._cluster, None
-        if cluster is not None:
-            atexit.unregister(self._close)
-            cluster.close()
-
-
-def _is_dask(catalog: DataCatalog, name: str) -> bool:
-    return ".Dask" in (catalog.get_type(name) or "")
-
-
-class CommitHooks:
-    """Writes the versioned outputs of a node together, all or none."""
-
-    def __init__(self) -> None:
-        self._resume = True
-
-    @hook_impl
-    def after_context_created(self, context: KedroContext) -> None:
-        """Read whether interrupted work is taken over."""
-        self._resume = context.config_loader["parameters"].get("resume", True)
-
-    @hook_impl
-    def after_node_run(self, catalog: DataCatalog, outputs: dict[str, Any]) -> None:
-        """Stage and commit; Kedro's saves that follow find the work done."""
-        from dask_etl.datasets.parquet import VersionedParquetDataset
-
-        together = {}
-        for name, data in outputs.items():
-            dataset = catalog.get(name)
-            if isinstance(dataset, VersionedParquetDataset):
-                together[dataset] = data
-        if together:
-            from dask_etl.datasets.publish import publish
-
-            publish(together, self._resume)
-            for dataset, data in together.items():
-                dataset.expect(data)
 
 
 class MetricsHooks:

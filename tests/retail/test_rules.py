@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dask_etl.pipelines.etl_pandas import cleaning as pandas_engine
-from dask_etl.transactions import schema
-from dask_etl.transactions.parameters import Cleaning, Threshold
-from dask_etl.transactions.rules import (
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Cleaning, Threshold
+from dask_etl.retail.rules import (
     ThresholdExceeded,
     broken_rules,
     check_balance,

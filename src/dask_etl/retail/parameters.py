@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from dask_etl.transactions.schema import PRICE_CATEGORIES, RULES
+from dask_etl.retail.schema import PRICE_CATEGORIES, RULES
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.features import InvalidValue, add_features, fill_missing
-from dask_etl.transactions.parameters import Features
+from dask_etl.retail import schema
+from dask_etl.retail.features import InvalidValue, add_features, fill_missing
+from dask_etl.retail.parameters import Features
 
 LABELS = {"product_category": ["Toys", "Unknown"], "region": ["North", "Unknown"]}
 GOOD = {

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.transactions import schema
-from dask_etl.transactions.features import day_numbers
-from dask_etl.transactions.rules import numbers
+from dask_etl.retail import schema
+from dask_etl.retail.features import day_numbers
+from dask_etl.retail.rules import numbers
 
 MILLIONTHS = 1_000_000
 SUMS = (

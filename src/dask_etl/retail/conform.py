@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.errors import ExplainedError
-from dask_etl.transactions import schema
+from dask_etl.retail import schema
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.errors import ExplainedError
-from dask_etl.transactions.parameters import Cleaning
-from dask_etl.transactions.schema import RULES
+from dask_etl.retail.parameters import Cleaning
+from dask_etl.retail.schema import RULES
 
 BIT = {rule: np.uint16(1 << position) for position, rule in enumerate(RULES)}
 

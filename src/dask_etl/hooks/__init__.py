@@ -1,0 +1,8 @@
+"""What happens around nodes, one concern a file."""
+
+from dask_etl.hooks.cluster import ClusterHooks
+from dask_etl.hooks.commit import CommitHooks
+from dask_etl.hooks.metrics import MetricsHooks
+from dask_etl.hooks.parameters import ParameterHooks
+
+__all__ = ["ClusterHooks", "CommitHooks", "MetricsHooks", "ParameterHooks"]

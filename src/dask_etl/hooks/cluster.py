@@ -1,0 +1,74 @@
+"""The Dask cluster of a run: started or attached to before it, closed after it."""
+
+import atexit
+from typing import Any
+
+import click
+from kedro.framework.context import KedroContext
+from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+
+from dask_etl.errors import explanation
+
+
+class ClusterHooks:
+    """Runs a Dask cluster while a pipeline that touches Dask datasets runs."""
+
+    def __init__(self) -> None:
+        self._config: dict[str, Any] = {}
+        self._cluster = None
+
+    @hook_impl
+    def after_context_created(self, context: KedroContext) -> None:
+        """Read ``dask.yml``."""
+        self._config = context.config_loader["dask"]
+
+    @hook_impl
+    def before_pipeline_run(
+        self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
+    ) -> None:
+        """Start or attach, if the pipeline needs it."""
+        if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
+            return
+        if "ParallelRunner" in str(run_params.get("runner")):
+            raise click.ClickException(
+                "ParallelRunner cannot share a Dask client between processes: the "
+                "run would hang. Leave the runner out; Dask runs in parallel itself."
+            )
+        from dask_etl.engine.cluster import Cluster, DaskSettings
+
+        try:
+            self._cluster = Cluster(DaskSettings.model_validate(self._config))
+        except (ValueError, OSError) as error:
+            raise click.ClickException(f"dask.yml: {error}") from error
+        # Ctrl-C ends a run without telling hooks.
+        atexit.register(self._close)
+
+    @hook_impl
+    def after_pipeline_run(self) -> None:
+        """Close the cluster."""
+        self._close()
+
+    @hook_impl
+    def on_pipeline_error(self, error: Exception) -> None:
+        """Close the cluster; end with one clear line where the error has one.
+
+        Raises:
+            click.ClickException: in place of an error that explains itself. This is
+                the first of the project's hooks, so it is the last to be called.
+        """
+        self._close()
+        said = explanation(error)
+        if said is not None:
+            raise click.ClickException(said) from error
+
+    def _close(self) -> None:
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None:
+            atexit.unregister(self._close)
+            cluster.close()
+
+
+def _is_dask(catalog: DataCatalog, name: str) -> bool:
+    return ".Dask" in (catalog.get_type(name) or "")
