@@ -27,7 +27,7 @@ lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 
 bench: $(VENV)/installed-dev
-	$(KEDRO) run --pipelines benchmark
+	$(BIN)/python -m benchmarks
 
 viz: $(VENV)/installed-dev
 	$(KEDRO) viz run

@@ -231,8 +231,7 @@ def parameter_names() -> set[str]:
 def test_the_readme_lists_the_pipelines_of_a_run():
     [said] = re.findall(r"^Pipelines: (.*?)\.", README, re.MULTILINE | re.DOTALL)
     assert set(re.findall(r"`(\w+)`", said)) == set(register_pipelines()) - {
-        "__default__",
-        "benchmark",
+        "__default__"
     }
 
 

@@ -1,23 +1,25 @@
-"""What all contenders share: their command line, and where a table belongs."""
+"""What all contenders share: their command line, names, and where a table belongs."""
 
 import argparse
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-RULES = (
-    "missing_transaction_id",
-    "missing_customer_id",
-    "missing_timestamp",
-    "missing_amount",
-    "missing_quantity",
-    "non_positive_amount",
-    "non_positive_quantity",
-    "discount_out_of_range",
-    "rating_out_of_range",
-    "future_timestamp",
-    "duplicate_transaction_id",
-)
+CONTRACT = json.loads(Path(__file__).with_name("contract.json").read_text())
+"""What the tables of all contenders have in common; the project's tests check it."""
+
+RULES = tuple(CONTRACT["rules"])
 """The cleaning rules, in the order in which a row lists those that it broke."""
+
+PRICE_CATEGORIES = tuple(CONTRACT["price_categories"])
+PRICE_BOUNDS = tuple(CONTRACT["price_bounds"])
+"""Upper bounds, included, of the price categories but the last."""
+
+UNKNOWN = CONTRACT["unknown"]
+"""The label of a region or product category that is missing."""
+
+TABLES = {table: tuple(key) for table, key in CONTRACT["tables"].items()}
+"""What every contender makes, and the columns that identify a row."""
 
 
 def parser(doc: str) -> argparse.ArgumentParser:

@@ -13,13 +13,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _cli import RULES, parser, raw_files, table_file
+from _cli import (
+    PRICE_BOUNDS,
+    PRICE_CATEGORIES,
+    RULES,
+    UNKNOWN,
+    parser,
+    raw_files,
+    table_file,
+)
 from dask.distributed import Client, LocalCluster
 
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 DATE = pd.ArrowDtype(pa.date32())
-PRICE_BOUNDS = [-np.inf, 10, 50, 200, np.inf]
-PRICE_CATEGORIES = ["Low", "Medium", "High", "Premium"]
+PRICE_BINS = [-np.inf, *PRICE_BOUNDS, np.inf]
 DUPLICATE = 1 << RULES.index("duplicate_transaction_id")
 
 
@@ -76,8 +83,8 @@ def clean(kept):
     table = kept.drop(columns=["broken", "source_part", "source_row"])
     table = table.astype(dict.fromkeys(table.select_dtypes("Int64"), "int64"))
     table = table.assign(
-        product_category=table["product_category"].fillna("Unknown"),
-        region=table["region"].fillna("Unknown"),
+        product_category=table["product_category"].fillna(UNKNOWN),
+        region=table["region"].fillna(UNKNOWN),
         discount=table["discount"].where(np.isfinite(table["discount"]), 0.0),
         rating=table["rating"].where(np.isfinite(table["rating"])),
         is_returned=table["is_returned"].fillna(False).astype(bool),
@@ -85,7 +92,7 @@ def clean(kept):
     table["net_amount"] = table["amount"] * (1 - table["discount"])
     table["revenue"] = np.rint(table["net_amount"] * table["quantity"] * 100) / 100
     table["price_category"] = table["amount"].map_partitions(
-        pd.cut, PRICE_BOUNDS, labels=PRICE_CATEGORIES
+        pd.cut, PRICE_BINS, labels=PRICE_CATEGORIES
     )
     timestamp = table["timestamp"].dt
     table["year"] = timestamp.year.astype("int16")

@@ -19,7 +19,16 @@ import os
 import tempfile
 
 import duckdb
-from _cli import RULES, parser, raw_files, table_file
+from _cli import (
+    PRICE_BOUNDS,
+    PRICE_CATEGORIES,
+    RULES,
+    TABLES,
+    UNKNOWN,
+    parser,
+    raw_files,
+    table_file,
+)
 
 WRITE = """(
     FORMAT parquet, PARQUET_VERSION v2, COMPRESSION snappy,
@@ -55,12 +64,16 @@ FROM {RAW} WHERE {VALID}
 GROUP BY transaction_id HAVING count(*) > 1
 """
 
+PRICES = " ".join(
+    f"WHEN amount <= {bound} THEN '{name}'"
+    for bound, name in zip(PRICE_BOUNDS, PRICE_CATEGORIES[:-1], strict=True)
+)
 CLEAN = f"""
 SELECT
     transaction_id,
     customer_id,
-    coalesce(product_category, 'Unknown') AS product_category,
-    coalesce(region, 'Unknown') AS region,
+    coalesce(product_category, '{UNKNOWN}') AS product_category,
+    coalesce(region, '{UNKNOWN}') AS region,
     amount,
     quantity,
     coalesce(finite(raw.discount), 0) AS discount,
@@ -69,12 +82,7 @@ SELECT
     coalesce(is_returned, false) AS is_returned,
     amount * (1 - coalesce(finite(raw.discount), 0)) AS net_amount,
     (net_amount * quantity * 100)::BIGINT / 100 AS revenue, -- rounds half to even
-    CASE
-        WHEN amount <= 10 THEN 'Low'
-        WHEN amount <= 50 THEN 'Medium'
-        WHEN amount <= 200 THEN 'High'
-        ELSE 'Premium'
-    END AS price_category,
+    CASE {PRICES} ELSE '{PRICE_CATEGORIES[-1]}' END AS price_category,
     year(utc("timestamp"))::SMALLINT AS "year",
     month(utc("timestamp"))::TINYINT AS "month",
     quarter(utc("timestamp"))::TINYINT AS "quarter",
@@ -219,16 +227,7 @@ def main():
     command.add_argument("--memory-limit", help="for DuckDB, such as 2GB")
     arguments = command.parse_args()
     files = raw_files(arguments.raw_dir)
-    output = {
-        table: str(table_file(arguments.out_dir, table))
-        for table in (
-            "clean_transactions",
-            "rejected_transactions",
-            "row_ledger",
-            "sales_cube",
-            "customers",
-        )
-    }
+    output = {table: str(table_file(arguments.out_dir, table)) for table in TABLES}
     with (
         tempfile.TemporaryDirectory(dir=arguments.out_dir) as spill,
         duckdb.connect() as database,

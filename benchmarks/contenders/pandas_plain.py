@@ -8,12 +8,19 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from _cli import RULES, parser, raw_files, table_file
+from _cli import (
+    PRICE_BOUNDS,
+    PRICE_CATEGORIES,
+    RULES,
+    UNKNOWN,
+    parser,
+    raw_files,
+    table_file,
+)
 
 NULLABLE = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}
 LABELS = ["product_category", "region"]
-PRICE_BOUNDS = [-np.inf, 10, 50, 200, np.inf]
-PRICE_CATEGORIES = ["Low", "Medium", "High", "Premium"]
+PRICE_BINS = [-np.inf, *PRICE_BOUNDS, np.inf]
 DATE = pd.ArrowDtype(pa.date32())
 
 
@@ -94,13 +101,13 @@ def clean(raw, rejected):
     table["rating"] = table["rating"].where(np.isfinite(table["rating"]))
     table["is_returned"] = table["is_returned"].fillna(False).astype(bool)
     for label in LABELS:
-        table[label] = table[label].fillna("Unknown").astype("category")
+        table[label] = table[label].fillna(UNKNOWN).astype("category")
 
     table["net_amount"] = table["amount"] * (1 - table["discount"])
     cents = np.rint(table["net_amount"] * table["quantity"] * 100)
     table["revenue"] = cents / 100
     table["price_category"] = pd.cut(
-        table["amount"], PRICE_BOUNDS, labels=PRICE_CATEGORIES
+        table["amount"], PRICE_BINS, labels=PRICE_CATEGORIES
     )
     timestamp = table["timestamp"].dt
     table["year"] = timestamp.year.astype("int16")

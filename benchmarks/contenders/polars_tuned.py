@@ -18,7 +18,15 @@ The order of the clean and rejected rows is not promised to be that of the raw r
 from datetime import date
 
 import polars as pl
-from _cli import RULES, parser, raw_files, table_file
+from _cli import (
+    PRICE_BOUNDS,
+    PRICE_CATEGORIES,
+    RULES,
+    UNKNOWN,
+    parser,
+    raw_files,
+    table_file,
+)
 
 WRITE = {"compression": "snappy", "statistics": False}
 BITS = 63
@@ -76,21 +84,19 @@ def read(files):
 
 def clean(kept):
     """Fill in kept rows and append the features."""
-    price_category = (
-        pl.when(pl.col("amount") <= 10)
-        .then(pl.lit("Low"))
-        .when(pl.col("amount") <= 50)
-        .then(pl.lit("Medium"))
-        .when(pl.col("amount") <= 200)
-        .then(pl.lit("High"))
-        .otherwise(pl.lit("Premium"))
+    price_category = pl.coalesce(
+        *(
+            pl.when(pl.col("amount") <= bound).then(pl.lit(name))
+            for bound, name in zip(PRICE_BOUNDS, PRICE_CATEGORIES[:-1], strict=True)
+        ),
+        pl.lit(PRICE_CATEGORIES[-1]),
     )
     cents = (pl.col("net_amount") * pl.col("quantity") * 100).round()  # half to even
     day = pl.col("timestamp").dt.replace_time_zone(None).dt.date().dt
     return (
         kept.drop("position", "first_position")
         .with_columns(
-            pl.col("product_category", "region").fill_null("Unknown"),
+            pl.col("product_category", "region").fill_null(UNKNOWN),
             finite("discount").fill_null(0.0).alias("discount"),
             finite("rating").alias("rating"),
             pl.col("is_returned").fill_null(False),

@@ -4,7 +4,6 @@ from kedro.pipeline import Pipeline
 
 from dask_etl.pipelines import (
     analytics,
-    benchmark,
     data_generation,
     etl_dask,
     etl_pandas,
@@ -16,8 +15,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name every pipeline that ``kedro run --pipeline`` accepts.
 
     Returns:
-        Pipelines by name; ``__default__`` is the whole story in one run, without the
-        benchmark.
+        Pipelines by name; ``__default__`` is the whole story in one run.
     """
     pipelines = {
         "data_generation": data_generation.create_pipeline(),
@@ -28,6 +26,5 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     return {
         **pipelines,
-        "benchmark": benchmark.create_pipeline(),
         "__default__": sum(pipelines.values(), Pipeline([])),
     }

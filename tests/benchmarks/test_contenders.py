@@ -1,5 +1,6 @@
 """The peers of the benchmark do the job that they are compared by."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,25 +12,37 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the oracle needs the extra 'bench'")
 
+from dask_etl.pipelines.reporting import verification
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Features
 from oracle import assert_matches, oracle_tables
 from oracle.comparison import KEYS
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 CONTENDERS = Path(__file__).parents[2] / "benchmarks" / "contenders"
 NEEDS = {"duckdb_tuned": "duckdb", "polars_tuned": "polars"}
-TABLES = (
-    "clean_transactions",
-    "rejected_transactions",
-    "row_ledger",
-    "sales_cube",
-    "customers",
-)
+CONTRACT = json.loads((CONTENDERS / "contract.json").read_text())
 RAW = {
     "more parts than labels": ({"rows": 700, "seed": 1}, 7),
     "ids are text": ({"rows": 600, "seed": 2, "string_ids": True}, 3),
     "many labels": ({"rows": 900, "seed": 3, "regions": 130, "categories": 70}, 2),
     "few customers, empty parts": ({"rows": 3, "seed": 4, "customers": 1}, 5),
 }
+
+
+def test_the_contract_says_what_the_project_says():
+    assert {
+        "rules": [*schema.RULES],
+        "price_categories": [*schema.PRICE_CATEGORIES],
+        "price_bounds": [*Features().price_bounds],
+        "unknown": schema.UNKNOWN,
+        "tables": {table: verification.TABLES[table] for table in CONTRACT["tables"]},
+    } == CONTRACT
+
+
+def test_contenders_import_nothing_of_the_project():
+    for script in CONTENDERS.glob("*.py"):
+        assert "dask_etl" not in script.read_text(), script
 
 
 @pytest.fixture(scope="module", params=RAW, ids=lambda name: name.replace(" ", "-"))
@@ -49,7 +62,7 @@ def test_contender_writes_the_tables_of_the_contract(name, raw, tmp_path):
         pytest.importorskip(NEEDS[name])
     directory, expected = raw
     run(name, directory, tmp_path)
-    for table in TABLES:
+    for table in CONTRACT["tables"]:
         actual = sorted_table(pq.read_table(tmp_path / table), table)
         assert_matches(actual, sorted_table(expected[table], table), table)
 

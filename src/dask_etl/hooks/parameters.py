@@ -6,7 +6,6 @@ from kedro.framework.hooks import hook_impl
 from kedro.validation.exceptions import ParameterValidationError
 
 PARAMETER_GROUPS = {
-    "benchmark",
     "clock",
     "cleaning",
     "dask",

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from .contenders import TABLES
+from .commands import TABLES
 from .digests import Digest, digest, in_common_form, rows_of_bucket
 from .workspace import BenchmarkError
 

@@ -15,10 +15,10 @@ from dask_etl.monitor import ALL_NODES, usable_cores
 
 from . import measure
 from .caps import CapImpossible
-from .contenders import ENGINES, command, kedro_run, output_files, unavailable
+from .commands import ENGINES, command, kedro_run, output_files, unavailable
 from .equality import Reference
-from .parameters import Benchmark
 from .plan import Experiment, Variant, experiments, rounds
+from .settings import Benchmark
 from .workspace import BenchmarkError, Workspace, current_parts
 
 logger = logging.getLogger(__name__)
@@ -67,23 +67,22 @@ class Session:
 
     settings: Benchmark
     place: Workspace
-    as_of: datetime
     reference: Reference | None = None
     checked: set[str] = field(default_factory=set)
 
 
-def run_contenders(settings: Benchmark, project: Path, as_of: datetime) -> pa.Table:
+def run_contenders(settings: Benchmark, project: Path) -> pa.Table:
     """Run every experiment; see the schema ``RESULTS`` for what is returned.
 
     Raises:
         BenchmarkError: a contender failed, or made other tables than the others.
     """
-    folder = Path(settings.folder).resolve()
+    folder = (project / settings.folder).resolve()
     records: list[dict] = []
     warmed: set[str] = set()
     for rows, group in groupby(experiments(settings), key=lambda e: e.rows):
         place = Workspace(project, folder / str(rows), rows)
-        session = Session(settings, place, as_of)
+        session = Session(settings, place)
         planned = list(group)
         try:
             generate(session)
@@ -99,7 +98,7 @@ def run_contenders(settings: Benchmark, project: Path, as_of: datetime) -> pa.Ta
 def generate(session: Session) -> None:
     """Make the raw data, and have it in the page cache."""
     place = session.place
-    place.prepare(session.as_of.isoformat())
+    place.prepare(session.settings.as_of.isoformat())
     logger.info("Benchmark: generating %s rows", f"{place.rows:,}")
     made = _run(session, kedro_run("data_generation", place))
     _require_completed("data_generation", made, place)
@@ -152,7 +151,7 @@ def _measured(session: Session, variant: Variant) -> dict:
     """Run a contender, check what it made and remove it; return what it cost."""
     place = session.place
     place.clear()
-    cost = _run(session, command(variant, place, session.as_of), variant.cap)
+    cost = _run(session, command(variant, place, session.settings.as_of), variant.cap)
     if cost.outcome != measure.COMPLETED and variant.cap:
         logger.info("Benchmark: %s %s", variant.name, _why(cost))
         return {"reason": _why(cost), **_whole_process(cost, place)}

@@ -1,26 +1,23 @@
-"""The benchmark's parts: its plan, what it measures, and the whole pipeline once."""
+"""The benchmark's parts: its plan, what it measures, and the whole command once."""
 
 import shutil
+import subprocess
 import sys
 from collections import Counter
 
 import pandas as pd
 import pytest
+import yaml
 from benchmark_runs import results
-from click import ClickException
 from pydantic import ValidationError
 
-from dask_etl.pipelines.benchmark import contenders, measure
-from dask_etl.pipelines.benchmark.overhead import measure_overhead
-from dask_etl.pipelines.benchmark.parameters import Benchmark, Scaling
-from dask_etl.pipelines.benchmark.plan import Variant, experiments, rounds
-from dask_etl.pipelines.benchmark.summary import summarise
-from dask_etl.pipelines.benchmark.workspace import (
-    BenchmarkError,
-    check_disk,
-    find_project,
-)
-from kedro_project import ROOT
+from benchmarks import commands, measure
+from benchmarks.overhead import measure_overhead
+from benchmarks.plan import Variant, experiments, rounds
+from benchmarks.settings import DEFAULTS, Benchmark, Scaling, load_settings
+from benchmarks.summary import summarise
+from benchmarks.workspace import BenchmarkError, check_disk
+from kedro_project import ROOT, write_yaml
 
 SMALL = {
     "sizes": [5_000],
@@ -84,7 +81,7 @@ def test_workers_become_parameters_of_the_run():
 
 def test_who_cannot_take_part_and_why(tmp_path, monkeypatch):
     def reason(name, rows=10):
-        return contenders.unavailable(
+        return commands.unavailable(
             Variant(name, name), rows, {"etl_pandas": 20}, tmp_path
         )
 
@@ -93,7 +90,7 @@ def test_who_cannot_take_part_and_why(tmp_path, monkeypatch):
     assert "is not there" in reason("pandas_plain")
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
     assert reason("pandas_plain") is None
-    monkeypatch.setitem(contenders.LIBRARIES, "polars_tuned", "no_such_library")
+    monkeypatch.setitem(commands.LIBRARIES, "polars_tuned", "no_such_library")
     assert "no_such_library is not installed" in reason("polars_tuned")
 
 
@@ -108,11 +105,6 @@ def test_a_disk_that_is_too_small(tmp_path):
     with pytest.raises(BenchmarkError, match=r"may need 300000000\.0 GB of disk"):
         check_disk(tmp_path / "new", 10**15)
     check_disk(tmp_path / "new", 1)
-
-
-def test_outside_of_a_project(tmp_path):
-    with pytest.raises(BenchmarkError, match="not in a Kedro project"):
-        find_project(tmp_path)
 
 
 # ------------------------------------------------------------- the measurement
@@ -171,67 +163,99 @@ def test_graphs_are_linear_in_partitions():
         assert many["graph_keys"] - few["graph_keys"] == 10
 
 
-# ----------------------------------------------------------------- the pipeline
+# ------------------------------------------------------------------ the command
 
 
-@pytest.fixture(scope="module")
-def bench_project(shared_project):
-    shutil.copytree(ROOT / "benchmarks", shared_project.path / "benchmarks")
-    return shared_project
+@pytest.fixture
+def bench_project(project):
+    shutil.copytree(ROOT / "benchmarks", project.path / "benchmarks")
+    return project
+
+
+def bench(project, *options, **settings):
+    """``python -m benchmarks`` in a project, as a person would run it."""
+    write_yaml(project.path / "mine.yml", {**SMALL, **settings})
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--settings", "mine.yml", *options],
+        cwd=project.path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def test_a_contender_with_wrong_outputs_fails_the_benchmark(bench_project):
-    scripts = bench_project.path / contenders.SCRIPTS
+    scripts = bench_project.path / commands.SCRIPTS
     right = (scripts / "pandas_plain.py").read_text()
-    wrong = right.replace("if __name__ ==", "PRICE_BOUNDS[2] = 51\n\n\nif __name__ ==")
+    wrong = right.replace("if __name__ ==", "PRICE_BINS[2] = 51\n\n\nif __name__ ==")
     assert wrong != right
-    before = (scripts / "dask_textbook.py").read_text()
     (scripts / "dask_textbook.py").write_text(wrong)
-    with pytest.raises(ClickException) as caught:
-        bench_project.run(
-            "benchmark",
-            params={
-                "benchmark": {**SMALL, "contenders": ["pandas_plain", "dask_textbook"]}
-            },
-        )
-    (scripts / "dask_textbook.py").write_text(before)
-    assert "dask_textbook and pandas_plain made different tables" in str(caught.value)
-    assert "clean_transactions: transaction_id=" in str(caught.value)
-    assert "column price_category is 'Medium', expected 'High'" in str(caught.value)
-    assert not (bench_project.data / "08_reporting" / "benchmark_results").exists()
-    assert not (bench_project.data / "09_benchmark").exists()
+    done = bench(bench_project, contenders=["pandas_plain", "dask_textbook"])
+    assert done.returncode == 1
+    said = done.stderr.splitlines()[-1]
+    assert "dask_textbook and pandas_plain made different tables" in said
+    assert "clean_transactions: transaction_id=" in said
+    assert "column price_category is 'Medium', expected 'High'" in said
+    assert not [*(bench_project.path / "data").rglob("*benchmark*")]
 
 
 def test_the_benchmark_runs_and_cleans_up(bench_project):
-    bench_project.run(
-        "benchmark",
-        params={
-            "benchmark": {
-                **SMALL,
-                "contenders": ["etl_dask", "pandas_plain", "polars_tuned"],
-                "max_rows": {"polars_tuned": 10},
-            }
-        },
+    done = bench(
+        bench_project,
+        contenders=["etl_dask", "pandas_plain", "polars_tuned"],
+        max_rows={"polars_tuned": 10},
     )
-    table = bench_project.table("benchmark_results").to_pandas()
+    assert done.returncode == 0, done.stderr
+    reports = bench_project.path / "data" / "08_reporting"
+    table = pd.read_parquet(reports / "benchmark_results.parquet")
     assert dict(zip(table["variant"], table["outcome"], strict=True)) == {
         "polars_tuned": "skipped",
         "etl_dask": "completed",
         "pandas_plain": "completed",
     }
-    done = table[table["outcome"] == "completed"].set_index("variant")
+    completed = table[table["outcome"] == "completed"].set_index("variant")
     wanted = ["wall_seconds", "cpu_seconds", "peak_memory_mb", "input_mb", "output_mb"]
-    assert (done[wanted] > 0).all().all()
-    dask = done.loc["etl_dask"]
+    assert (completed[wanted] > 0).all().all()
+    dask = completed.loc["etl_dask"]
     assert 0 < dask["compute_seconds"] < dask["pipeline_seconds"] < dask["wall_seconds"]
-    assert pd.isna(done.loc["pandas_plain", "pipeline_seconds"])
+    assert pd.isna(completed.loc["pandas_plain", "pipeline_seconds"])
     assert list(table.columns) == list(results().columns)
-    reports = bench_project.data / "08_reporting"
     text = (reports / "benchmark.md").read_text()
     assert "## 5,000 rows" in text
     assert str(bench_project.path) not in text
     assert (reports / "benchmark.png").stat().st_size > 10_000
-    stored = bench_project.table("benchmark_summary").to_pandas()
-    assert len(stored) == len(summarise(table))
-    assert bench_project.table("benchmark_overhead").num_rows == 4
-    assert not (bench_project.data / "09_benchmark").exists()
+    stored = pd.read_parquet(reports / "benchmark_summary.parquet")
+    pd.testing.assert_frame_equal(stored, summarise(table))
+    assert len(pd.read_parquet(reports / "benchmark_overhead.parquet")) == 4
+    assert not (bench_project.path / "data" / "09_benchmark").exists()
+
+    (reports / "benchmark.md").unlink()
+    assert bench(bench_project, "--report-only").returncode == 0
+    assert (reports / "benchmark.md").read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "said"),
+    [
+        ({"size": [1]}, [], "mine.yml: settings: Value error, there is no 'size'"),
+        ({"repeats": 0}, [], "mine.yml: repeats: Input should be greater"),
+        ({}, ["--report-only"], "There are no measurements in"),
+    ],
+)
+def test_what_is_wrong_is_one_line(bench_project, settings, options, said):
+    done = bench(bench_project, *options, **settings)
+    assert done.returncode == 1
+    [line] = done.stderr.splitlines()
+    assert said in line
+
+
+def test_settings_of_the_file_are_all_there_are():
+    settings = load_settings().model_copy(update={"max_rows": {}})
+    assert settings == Benchmark()
+    assert set(yaml.safe_load(DEFAULTS.read_text())) == set(Benchmark.model_fields)
+
+
+def test_the_product_does_not_know_its_benchmark():
+    modules = [*(ROOT / "src").rglob("*.py"), *(ROOT / "conf").rglob("*.yml")]
+    assert [str(m) for m in modules if "benchmark" in m.read_text().lower()] == []

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.pipelines.benchmark.overhead import OVERHEAD
-from dask_etl.pipelines.benchmark.runs import RESULTS
+from benchmarks.overhead import OVERHEAD
+from benchmarks.runs import RESULTS
 
 MACHINE = {
     "measured_at": "2025-01-01T00:00:00+00:00",

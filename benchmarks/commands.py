@@ -1,6 +1,7 @@
 """The contenders: how each is started, and where it leaves its tables."""
 
 import importlib.util
+import json
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -18,12 +19,12 @@ LIBRARIES = {"duckdb_tuned": "duckdb", "polars_tuned": "polars"}
 ENGINES = {"etl_pandas": "pandas", "etl_dask": "dask"}
 """Contenders that are pipelines of the project, and their namespaces."""
 
+CONTRACT = Path(__file__).parent / "contenders" / "contract.json"
+"""What is common to the contenders: names of rules, classes and tables."""
+
 TABLES = {
-    "row_ledger": ("source_file",),
-    "sales_cube": ("day", "region", "product_category"),
-    "customers": ("customer_id",),
-    "clean_transactions": ("transaction_id",),
-    "rejected_transactions": ("source_file", "source_row"),
+    table: tuple(key)
+    for table, key in json.loads(CONTRACT.read_text())["tables"].items()
 }
 """What every contender makes, and the columns that identify a row."""
 
@@ -37,7 +38,7 @@ def unavailable(
     """Say why a contender cannot take part; None if it can."""
     name = variant.contender
     if rows > max_rows.get(name, rows):
-        return f"left out above {max_rows[name]:,} rows (benchmark.max_rows)"
+        return f"left out above {max_rows[name]:,} rows (max_rows)"
     if name in ENGINES:
         return None
     if not (project / SCRIPTS / f"{name}.py").exists():

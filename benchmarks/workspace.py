@@ -114,8 +114,8 @@ def check_disk(folder: Path, rows: int) -> None:
         raise BenchmarkError(
             f"A benchmark of {rows:,} rows may need {needed / 1e9:.1f} GB of disk; "
             f"{free / 1e9:.1f} GB are free where {folder} is. Leave that size out of "
-            "benchmark.sizes (and scaling, memory_cap_rows), or point "
-            "benchmark.folder to a larger disk."
+            "`sizes` (and `scaling`, `memory_cap_rows`), or point `folder` to a larger "
+            "disk (benchmarks/settings.yml)."
         )
 
 
@@ -126,20 +126,3 @@ def current_parts(table: Path) -> list[Path]:
     store = PandasParquetDataset(filepath=str(table)).store
     manifest = store.manifest()
     return [Path(store.path(manifest.version, part.name)) for part in manifest.parts]
-
-
-def find_project(start: Path) -> Path:
-    """Find the Kedro project that a folder is in.
-
-    Raises:
-        BenchmarkError: there is none.
-    """
-    from kedro.utils import find_kedro_project
-
-    found = find_kedro_project(start.resolve())
-    if found is None:
-        raise BenchmarkError(
-            f"{start} is not in a Kedro project: run the benchmark from its folder, "
-            "it starts `kedro run` for every contender."
-        )
-    return found

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .parameters import Benchmark, ContenderName
+from .settings import Benchmark, ContenderName
 
 SIZES, CROSSOVER, SCALING, CAPPED = "sizes", "crossover", "scaling", "memory cap"
 """Names of the experiments."""

@@ -5,9 +5,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dask_etl.pipelines.benchmark.contenders import TABLES
-from dask_etl.pipelines.benchmark.digests import digest
-from dask_etl.pipelines.benchmark.equality import OutputsDiffer, Reference
+from benchmarks.commands import TABLES
+from benchmarks.digests import digest
+from benchmarks.equality import OutputsDiffer, Reference
 
 ROWS = 3_000
 NOON = datetime(2024, 1, 1, 12, tzinfo=UTC)

@@ -3,9 +3,9 @@ import math
 import pytest
 from benchmark_runs import MACHINE, overhead, results, run, scaling_runs
 
-from dask_etl.pipelines.benchmark.figure import draw_benchmark
-from dask_etl.pipelines.benchmark.report import render
-from dask_etl.pipelines.benchmark.summary import (
+from benchmarks.figure import draw_benchmark
+from benchmarks.report import render
+from benchmarks.summary import (
     crossing,
     crossover,
     crossover_text,
