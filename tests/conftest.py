@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from kedro_project import Project, make_project
+from support.kedro_project import Project, make_project
 
 # The same examples on every machine, and no deadline on slow ones.
 settings.register_profile("reproducible", derandomize=True, deadline=None)

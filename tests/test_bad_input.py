@@ -10,8 +10,8 @@ import pytest
 from click import ClickException
 from kedro.runner import ParallelRunner
 
-from kedro_project import ENGINES, Project
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.kedro_project import ENGINES, Project
 
 GOOD = dirty_transactions(600, 21)
 

@@ -11,7 +11,7 @@ import yaml
 
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.retail import schema
-from kedro_project import ROOT, Project, base_segments
+from support.kedro_project import ROOT, Project, base_segments
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

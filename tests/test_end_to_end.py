@@ -14,7 +14,9 @@ from kedro.runner import SequentialRunner, ThreadRunner
 from dask_etl.monitor import ALL_NODES
 from dask_etl.pipelines.reporting.verification import TABLES as VERIFIED
 from dask_etl.retail import schema
-from kedro_project import (
+from oracle import TABLES, assert_matches, oracle_tables
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.kedro_project import (
     ENGINES,
     ETL,
     Project,
@@ -23,8 +25,6 @@ from kedro_project import (
     raw_catalog,
     write_yaml,
 )
-from oracle import TABLES, assert_matches, oracle_tables
-from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 CONFIGURED_AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 PLOTS = (

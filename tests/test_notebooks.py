@@ -6,7 +6,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from kedro_project import ROOT
+from support.kedro_project import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {

@@ -19,8 +19,8 @@ from dask_etl.retail.parameters import (
     Generation,
     Segments,
 )
-from kedro_project import ENGINES, ETL, ROOT
 from oracle import TABLES
+from support.kedro_project import ENGINES, ETL, ROOT
 
 PIPELINES = ("data_generation", *ETL, "analytics", "reporting")
 IN_MEMORY = {"as_of", "dask.survey", "dask.screened", "dask.enriched"}

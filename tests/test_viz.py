@@ -8,7 +8,7 @@ import fsspec
 import pytest
 
 from dask_etl.pipeline_registry import register_pipelines
-from kedro_project import ENGINES
+from support.kedro_project import ENGINES
 
 LAYERS = ["raw", "primary", "analysis", "reporting"]
 SUMMARIES = {"sales_cube", "customers"}

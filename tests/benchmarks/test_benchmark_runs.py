@@ -8,7 +8,6 @@ from collections import Counter
 import pandas as pd
 import pytest
 import yaml
-from benchmark_runs import results
 from pydantic import ValidationError
 
 from benchmarks import commands, measure
@@ -17,7 +16,8 @@ from benchmarks.plan import Variant, experiments, rounds
 from benchmarks.settings import DEFAULTS, Benchmark, Scaling, load_settings
 from benchmarks.summary import summarise
 from benchmarks.workspace import BenchmarkError, check_disk
-from kedro_project import ROOT, write_yaml
+from support.benchmark_runs import results
+from support.kedro_project import ROOT, write_yaml
 
 SMALL = {
     "sizes": [5_000],

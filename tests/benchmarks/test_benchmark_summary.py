@@ -1,7 +1,6 @@
 import math
 
 import pytest
-from benchmark_runs import MACHINE, overhead, results, run, scaling_runs
 
 from benchmarks.figure import draw_benchmark
 from benchmarks.report import render
@@ -13,6 +12,7 @@ from benchmarks.summary import (
     scaling,
     summarise,
 )
+from support.benchmark_runs import MACHINE, overhead, results, run, scaling_runs
 
 THREE_ROUNDS = [
     run(contender, seconds, round)

@@ -14,8 +14,8 @@ import dask_etl.datasets.publish  # noqa: E402
 from dask_etl.datasets import PandasParquetDataset  # noqa: E402
 from dask_etl.datasets.publish import publish  # noqa: E402
 from dask_etl.datasets.versions import StorageError  # noqa: E402
-from engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
 from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
+from support.engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
 
 
 @pytest.fixture(scope="module")

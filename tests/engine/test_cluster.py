@@ -16,7 +16,7 @@ from dask_etl.engine.cluster import (
     check_address,
     sized,
 )
-from engine_runs import cluster
+from support.engine_runs import cluster
 
 
 @pytest.fixture

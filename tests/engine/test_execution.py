@@ -11,8 +11,15 @@ from dask_etl.datasets.files import PartReader
 from dask_etl.datasets.publish import publish
 from dask_etl.retail.parameters import Cleaning, Threshold
 from dask_etl.retail.rules import SCREENED_COLUMNS, ThresholdExceeded
-from engine_runs import TABLES, cluster, describe, nullable, raw_dataset, run_dask
 from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import (
+    TABLES,
+    cluster,
+    describe,
+    nullable,
+    raw_dataset,
+    run_dask,
+)
 
 
 @pytest.fixture

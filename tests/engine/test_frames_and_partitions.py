@@ -9,8 +9,8 @@ from dask_etl.engine.frames import files_of, raw_schema_of
 from dask_etl.engine.partitions import Origin, Partitions
 from dask_etl.retail import schema
 from dask_etl.retail.conform import SchemaError
-from engine_runs import describe, raw_dataset
 from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import describe, raw_dataset
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import random
 import pyarrow as pa
 import pytest
 
-from fault_injection import (
+from oracle.raw_files import dirty_transactions, write_raw
+from support.fault_injection import (
     contents,
     count_file_operations,
     die_at_file_operation,
@@ -18,7 +19,6 @@ from fault_injection import (
     strays,
     tables_in,
 )
-from oracle.raw_files import dirty_transactions, write_raw
 
 
 def numbers(folder):

@@ -10,9 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine_runs import TABLES
+from support.engine_runs import TABLES
 
-CODE = "import sys; from fault_injection import slow_kedro; slow_kedro(*sys.argv[1:])"
+CODE = "import sys; from support.fault_injection import slow_kedro; slow_kedro(*sys.argv[1:])"
 
 
 def start_slow_run(project, *params):

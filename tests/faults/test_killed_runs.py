@@ -10,8 +10,9 @@ import pytest
 from kedro.io import DatasetError
 
 from dask_etl.datasets.versions import StorageError
-from engine_runs import stored
-from fault_injection import (
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.engine_runs import stored
+from support.fault_injection import (
     contents,
     frames,
     plain_tables,
@@ -24,7 +25,6 @@ from fault_injection import (
     strays,
     tables_in,
 )
-from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 MOMENTS = 20
 

@@ -9,9 +9,9 @@ import pytest
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.partitions import Partitions
-from engine_runs import raw_dataset
-from fault_injection import contents, run, strays, tables_in
 from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import raw_dataset
+from support.fault_injection import contents, run, strays, tables_in
 
 
 def test_a_thousand_small_files_become_few_partitions(tmp_path):

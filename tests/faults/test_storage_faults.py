@@ -12,9 +12,9 @@ import pytest
 
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.versions import StorageError
-from engine_runs import raw_dataset
-from fault_injection import contents, run, strays, tables_in
 from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import raw_dataset
+from support.fault_injection import contents, run, strays, tables_in
 
 
 def in_mounts_of_its_own(mount, code, folder):
@@ -56,7 +56,7 @@ FULL = """
 import re, sys
 from pathlib import Path
 import numpy as np, pandas as pd, pytest
-from fault_injection import contents, run, strays, tables_in
+from support.fault_injection import contents, run, strays, tables_in
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.versions import StorageError
 from kedro.io import DatasetError
@@ -104,7 +104,7 @@ READ_ONLY = """
 import sys
 from pathlib import Path
 import pytest
-from fault_injection import contents, run, tables_in
+from support.fault_injection import contents, run, tables_in
 from dask_etl.datasets.versions import StorageError
 
 folder = Path(sys.argv[1])

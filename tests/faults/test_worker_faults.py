@@ -9,8 +9,9 @@ import pytest
 import dask_etl.datasets.publish
 from dask_etl.engine.cluster import Cluster, DaskSettings
 from dask_etl.errors import WorkersLost
-from engine_runs import TABLES
-from fault_injection import (
+from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import TABLES
+from support.fault_injection import (
     FatalMerge,
     FatalSource,
     FatalWriter,
@@ -21,7 +22,6 @@ from fault_injection import (
     tables_in,
     with_source,
 )
-from oracle.raw_files import dirty_transactions, write_raw
 
 FATAL = "part-00003.parquet"
 

@@ -4,7 +4,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from analytics_tables import columns, make_customers, make_ledger, stored_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from dask_etl.retail.segments import (
     segment_names,
     segment_table,
 )
+from support.analytics_tables import columns, make_customers, make_ledger, stored_rows
 
 SEGMENTS = Segments(
     rules={

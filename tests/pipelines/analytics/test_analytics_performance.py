@@ -1,5 +1,4 @@
 import pytest
-from analytics_tables import columns, make_cube, make_customers, stored_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -7,6 +6,7 @@ from dask_etl.pipelines.analytics.performance import (
     category_performance,
     region_performance,
 )
+from support.analytics_tables import columns, make_cube, make_customers, stored_rows
 
 
 def test_region_performance():

@@ -2,7 +2,6 @@ from datetime import date, timedelta
 
 import pandas as pd
 import pytest
-from analytics_tables import columns, make_cube, stored_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,6 +10,7 @@ from dask_etl.pipelines.analytics.time_series import (
     monthly_sales,
     weekday_pattern,
 )
+from support.analytics_tables import columns, make_cube, stored_rows
 
 
 def sold(day, cents, category="Toys", returned=0):

@@ -9,7 +9,9 @@ import pytest
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.retail import schema
 from dask_etl.retail.conform import SchemaError
-from engine_runs import (
+from oracle import assert_matches, oracle_tables
+from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.engine_runs import (
     TABLES,
     cluster,
     nullable,
@@ -18,8 +20,6 @@ from engine_runs import (
     run_dask,
     run_pandas,
 )
-from oracle import assert_matches, oracle_tables
-from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 ROWS = 4_000
 SHARED = ("clean_transactions", "sales_cube", "customers")

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pandas as pd
 import pytest
-from pandas_tables import AS_OF, as_stored, make_raw
 
 from dask_etl.pipelines.as_of import resolve_as_of
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.retail.parameters import Cleaning, Clock
 from dask_etl.retail.rules import ThresholdExceeded
 from dask_etl.retail.schema import RULES
+from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
 

@@ -3,12 +3,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pandas_tables import AS_OF, as_stored, make_raw
 
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich, revenue_cents
 from dask_etl.retail.features import InvalidValue
 from dask_etl.retail.parameters import Cleaning, Features
+from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
 

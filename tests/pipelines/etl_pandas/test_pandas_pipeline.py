@@ -1,10 +1,10 @@
 import pytest
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
-from pandas_tables import as_stored, make_raw
 
 from dask_etl.pipelines import analytics, etl_pandas
 from dask_etl.retail.parameters import Cleaning, Clock, Features, Segments
+from support.pandas_tables import as_stored, make_raw
 
 
 def test_its_place_among_the_data():

@@ -6,7 +6,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pandas_tables import as_stored, make_raw, run
 
 from dask_etl.pipelines.etl_pandas.enrichment import revenue_cents
 from dask_etl.pipelines.etl_pandas.summaries import (
@@ -14,6 +13,7 @@ from dask_etl.pipelines.etl_pandas.summaries import (
     summarise_customers,
     summarise_sales,
 )
+from support.pandas_tables import as_stored, make_raw, run
 
 
 def utc(text):

@@ -26,12 +26,12 @@ from dask_etl.datasets.publish import publish
 from dask_etl.datasets.versions import PartFile
 from dask_etl.pipelines.etl_dask import kernels, nodes
 from dask_etl.retail.parameters import Cleaning, Features
-from engine_runs import TABLES, raw_dataset, stored
 from oracle.raw_files import AS_OF
+from support.engine_runs import TABLES, raw_dataset, stored
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children are forked from a process that has imported all this, and has no threads.
-PROCESSES.set_forkserver_preload(["fault_injection"])
+PROCESSES.set_forkserver_preload(["support.fault_injection"])
 
 
 # -- tables and runs -----------------------------------------------------------
@@ -338,7 +338,7 @@ def run_on_cluster(raw: Path, folder: Path, pids: Path) -> None:
     import psutil
 
     import dask_etl.datasets.publish as module
-    from engine_runs import cluster
+    from support.engine_runs import cluster
 
     module.PartWriter = SlowWriter
     with cluster(processes=True, n_workers=2, threads_per_worker=1):

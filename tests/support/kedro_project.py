@@ -17,7 +17,7 @@ from kedro.framework.startup import bootstrap_project
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.retail.parameters import Segments
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ETL = ("etl_dask", "etl_pandas")
 TIMEOUT = 120
 ENGINES = ("dask", "pandas")

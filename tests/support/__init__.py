@@ -1,0 +1,1 @@
+"""What tests of several folders share: data to work on, projects to run, faults."""
