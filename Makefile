@@ -15,8 +15,7 @@ run: $(VENV)/installed
 	$(KEDRO) run --pipelines data_generation
 	$(KEDRO) run --pipelines etl_dask
 	$(KEDRO) run --pipelines etl_pandas
-	$(KEDRO) run --pipelines analytics
-	$(KEDRO) run --pipelines reporting
+	$(KEDRO) run --pipelines analytics,verification,reporting
 	@echo "Reports: data/08_reporting/report.md and the plots beside it"
 
 test: $(VENV)/installed-dev

@@ -12,7 +12,7 @@ from click import ClickException
 from kedro.runner import SequentialRunner, ThreadRunner
 
 from dask_etl.monitor import ALL_NODES
-from dask_etl.pipelines.reporting.verification import TABLES as VERIFIED
+from dask_etl.pipelines.verification.nodes import TABLES as VERIFIED
 from dask_etl.retail import schema
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
@@ -38,6 +38,7 @@ PLOTS = (
     "seasonality",
     "weekday_pattern",
 )
+CONCLUSIONS = ("analytics", "verification", "reporting")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -149,7 +150,7 @@ def test_the_run_measured_every_node(whole_run):
     metrics = project.table("run_metrics").to_pandas()
     assert metrics["run_id"].nunique() == 1
     totals = metrics[metrics["node"] == ALL_NODES].set_index("pipeline")
-    assert {"data_generation", *ETL, "analytics", "reporting"} <= set(totals.index)
+    assert {"data_generation", *ETL, *CONCLUSIONS} <= set(totals.index)
     assert totals.loc["data_generation", "rows"] == 20_000
     kept = project.table("dask.clean_transactions").num_rows
     assert totals.loc[list(ETL), "rows"].tolist() == [kept, kept]
@@ -305,7 +306,7 @@ def test_unusual_data_goes_through_both_engines_and_all_analyses(
         pq.write_table(rows, files[-1])
     elsewhere = project.reads(tmp_path / "raw", AS_OF)
     wanted = {} if case in REPORTED else {"to_outputs": ["verification"]}
-    elsewhere.run(*ETL, "analytics", "reporting", **wanted)
+    elsewhere.run(*ETL, *CONCLUSIONS, **wanted)
     expected = assert_equals_oracle(elsewhere, files, AS_OF)
     assert_verified(elsewhere)
     if case in REPORTED:
@@ -343,7 +344,7 @@ def test_an_environment_is_enough_to_run_on_other_data(project, tmp_path):
 
     process = project.kedro(
         "run", "--env", "elsewhere",
-        "--pipelines", ",".join((*ETL, "analytics", "reporting")),
+        "--pipelines", ",".join((*ETL, *CONCLUSIONS)),
         "--to-outputs", "verification", "--params", f"clock.as_of={AS_OF.isoformat()}",
     )  # fmt: skip
 

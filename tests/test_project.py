@@ -22,7 +22,7 @@ from dask_etl.retail.parameters import (
 from oracle import TABLES
 from support.kedro_project import ENGINES, ETL, ROOT
 
-PIPELINES = ("data_generation", *ETL, "analytics", "reporting")
+PIPELINES = ("data_generation", *ETL, "analytics", "verification", "reporting")
 IN_MEMORY = {"as_of", "dask.survey", "dask.screened", "dask.enriched"}
 """Descriptions and moments; all that is data has an entry in the catalog."""
 

@@ -1,4 +1,4 @@
-"""The project's pipelines: generate → ETL on both engines → analyse → report."""
+"""The pipelines: generate → ETL on both engines → analyse → verify → report."""
 
 from kedro.pipeline import Pipeline
 
@@ -8,6 +8,7 @@ from dask_etl.pipelines import (
     etl_dask,
     etl_pandas,
     reporting,
+    verification,
 )
 
 
@@ -22,9 +23,7 @@ def register_pipelines() -> dict[str, Pipeline]:
         "etl_dask": etl_dask.create_pipeline(),
         "etl_pandas": etl_pandas.create_pipeline(),
         "analytics": analytics.create_pipeline(),
+        "verification": verification.create_pipeline(),
         "reporting": reporting.create_pipeline(),
     }
-    return {
-        **pipelines,
-        "__default__": sum(pipelines.values(), Pipeline([])),
-    }
+    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}

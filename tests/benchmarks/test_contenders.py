@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("duckdb", reason="the oracle needs the extra 'bench'")
 
-from dask_etl.pipelines.reporting import verification
+from dask_etl.pipelines.verification import nodes as verification
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Features
 from oracle import assert_matches, oracle_tables

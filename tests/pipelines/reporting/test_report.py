@@ -8,7 +8,7 @@ from dask_etl.pipelines.reporting.report import (
     render_report,
     verification_summary,
 )
-from dask_etl.pipelines.reporting.verification import TABLES
+from dask_etl.pipelines.verification.nodes import TABLES
 
 
 def verified(**difference):

@@ -1,3 +1,4 @@
+import logging
 from datetime import date
 from itertools import pairwise
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from dask_etl.pipelines.reporting.comparison import as_text, rows_that_match
-from dask_etl.pipelines.reporting.verification import (
+from dask_etl.pipelines.verification.comparison import as_text, is_same, rows_that_match
+from dask_etl.pipelines.verification.nodes import (
     TABLES,
     EnginesDisagree,
     compare,
@@ -307,3 +308,59 @@ def test_different_values_however_similar(left, right):
     left, right = pd.Series(left), pd.Series(right)
     assert not rows_that_match(left, right).any()
     assert not rows_that_match(right, left).any()
+
+
+@pytest.mark.parametrize("of", [float, "float32", "int16", "M8[ms]", bool])
+def test_what_is_the_same_is_told_without_looking_at_rows(of):
+    values = pd.Series(np.array([0, 1, 2, 1])).astype(of)
+    assert is_same(values, values.copy())
+    assert not is_same(values, values[:3])
+    assert not is_same(values, values[::-1])
+
+
+def test_what_is_the_same_is_the_same_bit_by_bit():
+    zero, nothing = pd.Series([0.0, np.nan]), pd.Series([-0.0, np.nan])
+    assert is_same(zero, zero.copy())
+    assert not is_same(zero, nothing)
+    at = pd.Series([DAY, pd.NaT, DAY])
+    assert is_same(at, at.copy())
+    assert not is_same(at, at.dt.tz_convert("Asia/Tokyo"))
+    assert not is_same(at, at.shift(1))
+
+
+def test_labels_are_the_same_if_codes_and_their_meanings_are():
+    labels = pd.Series(["a", None, "b"], dtype="category")
+    assert is_same(labels, labels.copy())
+    renamed = labels.cat.rename_categories({"a": "b", "b": "a"})
+    assert not is_same(labels, renamed)
+    assert not rows_that_match(labels, renamed)[[0, 2]].any()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.sampled_from([0.0, -0.0, 0.5]), max_size=2), min_size=1),
+    st.data(),
+)
+def test_floats_in_lists_are_compared_bit_by_bit_too(lists, data):
+    row = data.draw(st.integers(0, len(lists) - 1))
+    other = [*lists[:row], [-number for number in lists[row]], *lists[row + 1 :]]
+    left, right = (
+        pd.Series([np.array(items) for items in side], dtype=object)
+        for side in (lists, other)
+    )
+    assert rows_that_match(left, left.copy()).all()
+    expected = np.ones(len(lists), bool)
+    expected[row] = not lists[row]
+    assert rows_that_match(left, right).tolist() == expected.tolist()
+
+
+def test_the_outcome_is_logged(caplog):
+    good, bad = every_table(), every_table()
+    bad["daily_sales"]["net_revenue"] = 2.5
+    with caplog.at_level(logging.INFO, "dask_etl"):
+        verify_engines(**both(good, good))
+        verify_engines(**both(good, bad))
+    assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
+        ("INFO", "All 14 tables of both engines are identical"),
+        ("WARNING", "Dask and pandas differ in 1 of 14 tables: daily_sales"),
+    ]

@@ -11,6 +11,32 @@ import pyarrow.compute as pc
 from pyarrow import types
 
 
+def is_same(left: pd.Series, right: pd.Series) -> bool:
+    """Tell at memory speed that one column equals another, in the plain cases.
+
+    Args:
+        left: a column.
+        right: a column to be compared by position.
+
+    Returns:
+        True where both are the same bits; false says nothing, :func:`rows_that_match`
+        has to look.
+    """
+    if left.dtype != right.dtype or len(left) != len(right):
+        return False
+    if isinstance(left.dtype, pd.CategoricalDtype):
+        # Equal types may list their categories in another order.
+        return left.cat.categories.equals(right.cat.categories) and np.array_equal(
+            left.cat.codes, right.cat.codes
+        )
+    plain = isinstance(left.dtype, np.dtype) and left.dtype.kind in "biufM"
+    if plain or isinstance(left.dtype, pd.DatetimeTZDtype):
+        kind = f"i{left.dtype.itemsize}"
+        one, other = (np.asarray(c.array.view(kind)) for c in (left, right))
+        return np.array_equal(one, other)
+    return False
+
+
 def rows_that_match(left: pd.Series, right: pd.Series) -> np.ndarray:
     """Whether each row of one column is the same value as in the other.
 
@@ -72,6 +98,8 @@ def _kind(kind: pa.DataType) -> str:
 
 def _rows_that_match(left: pa.Array, right: pa.Array) -> np.ndarray:
     """Comparison of two arrays of one type, row by row."""
+    if not _has_floats(left.type) and left.equals(right):
+        return np.ones(len(left), bool)
     if types.is_list(left.type) or types.is_large_list(left.type):
         equal = _lists_that_match(left, right)
     elif types.is_null(left.type):
@@ -84,6 +112,13 @@ def _rows_that_match(left: pa.Array, right: pa.Array) -> np.ndarray:
     null_left = left.is_null().to_numpy(zero_copy_only=False)
     null_right = right.is_null().to_numpy(zero_copy_only=False)
     return np.where(null_left | null_right, null_left & null_right, equal)
+
+
+def _has_floats(kind: pa.DataType) -> bool:
+    """Arrow's own equality takes -0.0 for 0.0."""
+    if types.is_list(kind) or types.is_large_list(kind):
+        return _has_floats(kind.value_type)
+    return types.is_floating(kind)
 
 
 def _bits(values: pa.Array) -> pa.Array:
