@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from dask_etl.retail.parameters import Strict
+from dask_etl.validation import Strict
 
 ContenderName = Literal[
     "etl_pandas",
