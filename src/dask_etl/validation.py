@@ -4,6 +4,7 @@ import difflib
 import re
 import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any, get_args, get_origin
 
 from pydantic import (
@@ -56,19 +57,25 @@ class Strict(BaseModel):
         return value
 
 
-def problems(error: ValidationError, model: type[BaseModel], group: str) -> list[str]:
-    """Say what is wrong, a line for each thing.
+def problems(given: Any, model: type[BaseModel], group: str) -> list[str]:
+    """Say what is wrong with settings, a line for each thing.
 
     Args:
-        error: of the validation.
-        model: what was validated against.
-        group: name of what was validated, put before the names in it.
+        given: the settings, as they were read.
+        model: what they should be.
+        group: their name, put before the names in them.
 
     Returns:
         Lines like ``generation.rows: must be at least 0, it is -1``.
     """
+    try:
+        model.model_validate(given)
+    except ValidationError as error:
+        errors = error.errors(include_url=False)
+    else:
+        return []
     lines: dict[str, str] = {}
-    for one in error.errors(include_url=False):
+    for one in errors:
         path, inside = _place(model, one["loc"])
         if one["type"] == "extra_forbidden":
             path = [*path, one["loc"][-1]]
@@ -105,7 +112,7 @@ def shown(value: Any) -> str:
     """Write a value as a person would in YAML, shortened."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = repr(value)
+    text = value.isoformat() if isinstance(value, date) else repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 

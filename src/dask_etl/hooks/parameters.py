@@ -1,6 +1,6 @@
 """The configuration is checked before anything runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -10,7 +10,7 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.validation.type_extractor import TypeExtractor
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from dask_etl.configuration import in_one_line
 from dask_etl.validation import problems, shown, unknown_name
@@ -36,7 +36,7 @@ class ParameterHooks:
             *_wrong_parameters(loader["parameters"], overrides),
             *(
                 f"dask.yml: {line}"
-                for line in _wrong(loader[DASK], _dask_settings(), DASK)
+                for line in problems(loader[DASK], _dask_settings(), DASK)
             ),
         ]
         if len(found) > 1:
@@ -58,17 +58,17 @@ class ParameterHooks:
                 raise click.ClickException(in_one_line(error)) from error
 
 
-def parameter_models() -> dict[str, type[BaseModel]]:
-    """Return the models of the groups of parameters, as nodes name them."""
+def parameter_models(pipelines: Mapping[str, Pipeline]) -> dict[str, type[BaseModel]]:
+    """Return the model of each group of parameters, from the type hints of nodes."""
     return TypeExtractor(dict(pipelines)).extract_types_from_pipelines()
 
 
 def _wrong_parameters(given: dict[str, Any], overrides: Any) -> Iterator[str]:
-    models = parameter_models()
+    models = parameter_models(pipelines)
     groups = {*models, DASK, RESUME}
     for group, values in given.items():
         if group in models:
-            yield from _wrong(values, models[group], group)
+            yield from problems(values, models[group], group)
         elif group == RESUME and not isinstance(values, bool):
             yield f"{RESUME}: must be true or false, it is {shown(values)}"
         elif group == DASK and not isinstance(values, dict):
@@ -77,14 +77,6 @@ def _wrong_parameters(given: dict[str, Any], overrides: Any) -> Iterator[str]:
             yield f"{DASK}: belongs into dask.yml, not among the parameters"
         elif group not in groups:
             yield f"parameters: {unknown_name(group, groups)}"
-
-
-def _wrong(given: Any, model: type[BaseModel], group: str) -> list[str]:
-    try:
-        model.model_validate(given)
-    except ValidationError as error:
-        return problems(error, model, group)
-    return []
 
 
 def _dask_settings() -> type[BaseModel]:
