@@ -243,16 +243,24 @@ BAD_FILES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", ["parameters_etl", "dask", "globals", "catalog"])
-@pytest.mark.parametrize("case", BAD_FILES)
-def test_a_file_that_cannot_be_read_is_named_with_its_line(configured, case, kind):
-    content, words = BAD_FILES[case]
+def assert_names(configured, file: str, content, words: str) -> None:
+    """Whether it is parameters or the catalog that are asked for."""
     with pytest.raises(ClickException) as failure:
-        _ = configured({f"{kind}.yml": content}).catalog
+        _ = configured({file: content}).catalog
     said = failure.value.format_message()
     assert_is_for_people(said)
-    assert f"/mine/{kind}.yml" in said
+    assert f"/mine/{file}" in said
     assert words in said
+
+
+@pytest.mark.parametrize("case", BAD_FILES)
+def test_a_file_that_cannot_be_read_is_named_with_its_line(configured, case):
+    assert_names(configured, "parameters_etl.yml", *BAD_FILES[case])
+
+
+@pytest.mark.parametrize("kind", ["dask", "globals", "catalog", "credentials"])
+def test_any_file_that_cannot_be_read_is_named_with_its_line(configured, kind):
+    assert_names(configured, f"{kind}.yml", *BAD_FILES["key twice"])
 
 
 BAD_SETTINGS = {

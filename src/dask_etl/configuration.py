@@ -1,5 +1,6 @@
 """How ``conf/`` is read: Kedro's loader, with what it lets pass refused in one line."""
 
+import copy
 import difflib
 import functools
 import os
@@ -52,6 +53,8 @@ class ConfigLoader(OmegaConfigLoader):
         Raises:
             click.ClickException: what is wrong with it, in one line.
         """
+        if key in self:
+            return copy.deepcopy(super().__getitem__(key))
         try:
             config = super().__getitem__(key)
         except MissingConfigException:
@@ -65,7 +68,11 @@ class ConfigLoader(OmegaConfigLoader):
             raise click.ClickException(self._explain(key, error)) from error
         if key == "globals":
             check_globals(config)
-        return self._with_overrides(config) if key == "dask" else config
+        if key == "dask":
+            config = self._with_overrides(config)
+        # Hooks, parameters and catalog all ask: the files are read once.
+        self[key] = config
+        return copy.deepcopy(config)
 
     def _read_dir_configs(self, conf_path, patterns, key, *args, **kwargs):
         configs = super()._read_dir_configs(conf_path, patterns, key, *args, **kwargs)
