@@ -12,10 +12,10 @@ PINS := pyproject.toml constraints.txt
 
 # Each engine runs in a process of its own, so that neither inherits the other's memory.
 run: $(VENV)/installed
-	$(KEDRO) run --pipelines data_generation
-	$(KEDRO) run --pipelines etl_dask
-	$(KEDRO) run --pipelines etl_pandas
-	$(KEDRO) run --pipelines analytics,verification,reporting
+	$(KEDRO) run --env demo --pipelines data_generation
+	$(KEDRO) run --env demo --pipelines etl_dask
+	$(KEDRO) run --env demo --pipelines etl_pandas
+	$(KEDRO) run --env demo --pipelines analytics,verification,reporting
 	@echo "Reports: data/08_reporting/report.md and the plots beside it"
 
 test: $(VENV)/installed-dev

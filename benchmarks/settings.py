@@ -8,7 +8,7 @@ import yaml
 from pydantic import AwareDatetime, Field, ValidationError
 
 from dask_etl.errors import ExplainedError
-from dask_etl.retail.parameters import Strict
+from dask_etl.validation import Strict
 
 DEFAULTS = Path(__file__).with_name("settings.yml")
 

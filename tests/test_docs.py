@@ -7,16 +7,18 @@ from pathlib import Path
 import nbformat
 import pyarrow as pa
 import pytest
-import yaml
 
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.retail import schema
+from dask_etl.retail.parameters import Cleaning
 from support.kedro_project import ROOT, Project, base_segments
+from support.settings_table import configured, settings
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data_dictionary.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 IDS = {"transaction_id", "customer_id"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -57,6 +59,14 @@ def cells(text: str) -> list[list[str]]:
     """The rows of the Markdown table in a text, without its head."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def cells_of(text: str, columns: int) -> list[list[str]]:
+    """The rows of all Markdown tables of so many columns in a text."""
+    rows = [
+        line.strip("|").split("|") for line in text.splitlines() if line[:3] == "| `"
+    ]
+    return [[cell.strip() for cell in row] for row in rows if len(row) == columns]
 
 
 def words(name: str, kind: pa.DataType) -> str:
@@ -126,6 +136,31 @@ def test_the_dictionary_has_the_segments_of_the_parameters():
         name: (rule.recency, rule.frequency, rule.monetary)
         for name, rule in base_segments().rules.items()
     }
+
+
+def test_the_configuration_page_has_every_setting_as_it_is():
+    described = {
+        name: (kind, default, bounds, bool(meaning))
+        for name, kind, default, bounds, meaning in cells_of(CONFIGURATION, 5)
+    }
+    expected = {
+        # Bounds that are no plain numbers are put in words.
+        name: (kind, default, bounds or described.get(name, (None,) * 3)[2], True)
+        for name, kind, default, bounds in settings()
+    }
+    wrong = {
+        f"| {' | '.join(expected[name][:3])} |"
+        for name in expected
+        if described.get(name) != expected[name]
+    }
+    assert (wrong, described.keys() - expected.keys()) == (set(), set())
+
+
+def test_the_configuration_page_has_the_thresholds_of_all_rules_together():
+    anyone = Cleaning().thresholds["any"]
+    for name in ("warn_above", "fail_above"):
+        [line] = [one for one in CONFIGURATION.splitlines() if f"<rule>.{name}`" in one]
+        assert line.endswith(f"has {getattr(anyone, name):g} |")
 
 
 def anchors(path: Path) -> set[str]:
@@ -220,12 +255,11 @@ def parameter_names() -> set[str]:
                 names |= dotted(f"{prefix}.{name}" if prefix else name, value)
         return names
 
-    base = ROOT / "conf" / "base"
     names = {"resume"}
-    for path in base.glob("parameters_*.yml"):
-        names |= dotted("", yaml.safe_load(path.read_text()))
-    dask = (base / "dask.yml").read_text()
-    return names | set(re.findall(r"runtime_params:(dask\.\w+)", dask))
+    for group, values in configured().items():
+        names |= dotted(group, values)
+    # Those of the local cluster need not say so.
+    return names | {name.replace("dask.local_cluster.", "dask.") for name in names}
 
 
 def test_the_readme_lists_the_pipelines_of_a_run():

@@ -5,11 +5,9 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-import yaml
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from dask_etl.hooks.parameters import PARAMETER_GROUPS
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import (
@@ -17,10 +15,10 @@ from dask_etl.retail.parameters import (
     Clock,
     Features,
     Generation,
-    Segments,
 )
 from oracle import TABLES
-from support.kedro_project import ENGINES, ETL, ROOT
+from support.kedro_project import ENGINES, ETL
+from support.settings_table import MODELS, configured
 
 PIPELINES = ("data_generation", *ETL, "analytics", "verification", "reporting")
 IN_MEMORY = {"as_of", "dask.survey", "dask.screened", "dask.enriched"}
@@ -84,26 +82,19 @@ def test_tests_write_where_runs_do_not(catalog, project):
         assert filepath.startswith(str(project.path / "data" / "test")), name
 
 
-def parameters() -> dict:
-    merged: dict = {}
-    for path in (ROOT / "conf" / "base").glob("parameters*.yml"):
-        merged |= yaml.safe_load(path.read_text())
-    return merged
-
-
 def test_configured_parameters_are_valid_and_all_that_there_are():
-    given = parameters()
-    Generation(**given["generation"])
-    Clock(**given["clock"])
-    Cleaning(**given["cleaning"])
-    Segments(**given["segments"])
-    assert set(given) <= PARAMETER_GROUPS
+    given = configured()
+    assert given.keys() == MODELS.keys()
+    for group in given.keys() - {"benchmark"}:  # which names a global
+        MODELS[group].model_validate(given[group])
 
 
 def test_what_is_configured_is_what_the_code_takes_for_normal():
-    given = parameters()
+    given = configured()
     assert Generation(**given["generation"]) == Generation()
     assert Features(**given["features"]) == Features()
+    assert Cleaning(**given["cleaning"]) == Cleaning()
+    assert Clock(**given["clock"]) == Clock()
 
 
 @pytest.mark.parametrize(

@@ -1,14 +1,14 @@
 """Kedro settings of the project: what is hooked in and where configuration lives."""
 
-from kedro.config import OmegaConfigLoader
-
+from dask_etl.configuration import ConfigLoader, ProjectContext
 from dask_etl.hooks import ClusterHooks, CommitHooks, MetricsHooks, ParameterHooks
 
 # Hooks run last-registered first: a node's outputs are committed (CommitHooks)
 # before the metrics of that node are taken.
 HOOKS = (ClusterHooks(), MetricsHooks(), CommitHooks(), ParameterHooks())
 
-CONFIG_LOADER_CLASS = OmegaConfigLoader
+CONTEXT_CLASS = ProjectContext
+CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",
     "default_run_env": "local",
@@ -17,4 +17,6 @@ CONFIG_LOADER_ARGS = {
     },
     # An environment names only what it changes.
     "merge_strategy": {"parameters": "soft", "dask": "soft", "globals": "soft"},
+    # The order of these mappings counts: who changes one of them names it all.
+    "ordered": ["segments.rules"],
 }

@@ -8,7 +8,7 @@ def test_kedro_run_loads_an_earlier_version(project):
     project.run("analytics", namespaces=["dask"])
     wanted = project.table("dask.daily_sales")
 
-    project.run("etl_dask", params={"clock": {"as_of": "2023-01-01"}})
+    project.run("etl_dask", params={"clock": {"as_of": "2024-01-01"}})
     project.run("analytics", namespaces=["dask"])
     assert project.table("dask.daily_sales") != wanted
     project.run(

@@ -158,6 +158,7 @@ def ledger(read, kept, rejected, **rules) -> pd.DataFrame:
             "rows_kept": kept,
             "rows_rejected": rejected,
             **counts,
+            "as_of": pd.Timestamp("2025-01-01", tz="UTC"),
         }
     )
 
@@ -186,6 +187,56 @@ def test_thresholds_are_shares_of_all_rows_read(rule):
 def test_no_rows_are_no_share_of_anything():
     thresholds = {"any": Threshold(warn_above=0, fail_above=0)}
     check_thresholds(ledger([], [], []), Cleaning(thresholds=thresholds))
+
+
+def test_every_threshold_passed_is_named():
+    counts = ledger([10], [4], [6], missing_amount=[4], future_timestamp=[3])
+    limit = Threshold(fail_above=0.2)
+    cleaning = Cleaning(
+        thresholds={"missing_amount": limit, "future_timestamp": limit, "any": {}}
+    )
+    with pytest.raises(ThresholdExceeded) as failure:
+        check_thresholds(counts, cleaning)
+    first, second = str(failure.value).splitlines()
+    assert "'missing_amount': 4 of 10" in first
+    assert "'future_timestamp': 3 of 10" in second
+
+
+def test_more_than_half_rejected_is_too_much_without_further_ado():
+    check_thresholds(ledger([4], [2], [2]), Cleaning())
+    with pytest.raises(ThresholdExceeded, match=r"'any': 3 of 4 rows"):
+        check_thresholds(ledger([4], [1], [3]), Cleaning())
+
+
+LEFT_OUT = {
+    "missing_timestamp": [0, 1],
+    "missing_amount": [3, 2],
+    "missing_quantity": [2, 0],
+    "future_timestamp": [3, 3],
+}
+
+
+def test_a_run_that_keeps_nothing_fails_and_names_what_took_most():
+    counts = ledger([3, 3], [0, 0], [3, 3], **LEFT_OUT)
+    with pytest.raises(ThresholdExceeded) as failure:
+        check_thresholds(counts, Cleaning(thresholds={}))
+    [said] = str(failure.value).splitlines()
+    assert "none of the 6 rows is kept" in said
+    assert "future_timestamp 6, missing_amount 5, missing_quantity 2." in said
+    assert "2025-01-01T00:00:00+00:00" in said
+    assert "cleaning.allow_nothing_kept: true" in said
+
+
+def test_one_row_kept_is_something():
+    counts = ledger([3, 3], [0, 1], [3, 2], **LEFT_OUT)
+    check_thresholds(counts, Cleaning(thresholds={}))
+
+
+def test_nothing_kept_is_borne_on_demand_but_thresholds_hold():
+    counts = ledger([3, 3], [0, 0], [3, 3], **LEFT_OUT)
+    check_thresholds(counts, Cleaning(thresholds={}, allow_nothing_kept=True))
+    with pytest.raises(ThresholdExceeded, match=r"'any': 6 of 6 rows"):
+        check_thresholds(counts, Cleaning(allow_nothing_kept=True))
 
 
 def test_a_share_worth_a_warning_is_no_failure(caplog):

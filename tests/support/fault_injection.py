@@ -25,9 +25,9 @@ from dask_etl.datasets.files import PartWriter
 from dask_etl.datasets.publish import publish
 from dask_etl.datasets.versions import PartFile
 from dask_etl.pipelines.etl_dask import kernels, nodes
-from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Features
 from oracle.raw_files import AS_OF
-from support.engine_runs import TABLES, raw_dataset, stored
+from support.engine_runs import TABLES, TOLERANT, raw_dataset, stored
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children are forked from a process that has imported all this, and has no threads.
@@ -59,7 +59,7 @@ def run(
     survey = nodes.survey(frame, as_of)
     screened = nodes.screen(frame, survey, as_of)
     enriched = nodes.enrich(screened, survey, Features())
-    lazies = nodes.summarise(enriched, survey, as_of, Cleaning())
+    lazies = nodes.summarise(enriched, survey, as_of, TOLERANT)
     datasets = tables_in(folder)
     described = change(dict(zip(TABLES, lazies, strict=True)))
     publish({datasets[name]: lazy for name, lazy in described.items()}, resume)

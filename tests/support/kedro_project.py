@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 ETL = ("etl_dask", "etl_pandas")
 TIMEOUT = 120
 ENGINES = ("dask", "pandas")
+TOLERANT = {"allow_nothing_kept": True, "thresholds": {"any": {"fail_above": 1}}}
+"""``cleaning`` for tests of what becomes of rows, however many of them are bad."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +90,17 @@ class Project:
         }
 
     def reads(self, folder: Path, as_of: datetime, **options) -> "Project":
-        """The project in an environment of its own that reads a folder of Parquet."""
+        """The project in an environment of its own that reads a folder of Parquet.
+
+        It bears any number of bad rows.
+        """
         env = self.path / "conf" / "elsewhere"
         env.mkdir(exist_ok=True)
         for name in ("dask.yml", "globals.yml"):
             shutil.copy(self.path / "conf" / "test" / name, env)
         write_yaml(env / "catalog.yml", raw_catalog(folder, **options))
-        write_yaml(env / "parameters_etl.yml", {"clock": {"as_of": as_of.isoformat()}})
+        parameters = {"clock": {"as_of": as_of.isoformat()}, "cleaning": TOLERANT}
+        write_yaml(env / "parameters_etl.yml", parameters)
         return Project(self.path, "elsewhere")
 
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from dask_etl.errors import ExplainedError
+from dask_etl.validation import Strict
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +21,8 @@ which nobody has time to look at, is spared."""
 LOOPBACK = "127.0.0.1"
 
 
-class LocalClusterSettings(BaseModel):
+class LocalClusterSettings(Strict):
     """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
-
-    model_config = ConfigDict(extra="forbid")
 
     processes: bool = False
     n_workers: int | None = None
@@ -33,15 +32,13 @@ class LocalClusterSettings(BaseModel):
     local_directory: str | None = None
 
 
-class DaskSettings(BaseModel):
+class DaskSettings(Strict):
     """``dask.yml``; the comments there say what each key means."""
-
-    model_config = ConfigDict(extra="forbid")
 
     scheduler: str | None = None
     allow_insecure: bool = False
     local_cluster: LocalClusterSettings = LocalClusterSettings()
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = Field(default_factory=dict)
 
 
 class InsecureScheduler(ExplainedError, ValueError):

@@ -1,44 +1,89 @@
 """What ``conf/*/parameters_*.yml`` may say, and within which bounds.
 
-Kedro checks these models before any node runs, because nodes name them in their
-type hints: a parameter that is unknown, of the wrong type or out of bounds stops
-the run with its name and the reason.
+These models are checked before any node runs, because nodes name them in their type
+hints: a parameter that is unknown, of the wrong type or out of bounds stops the run
+with its name and the reason. docs/configuration.md lists them all.
 """
 
 from datetime import UTC, date, datetime
-from typing import Annotated, Literal
+from itertools import product
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     field_validator,
     model_validator,
 )
 
 from dask_etl.retail.schema import PRICE_CATEGORIES, RULES
+from dask_etl.validation import Strict, shown
+
+MAX_PARTITIONS = 1_000_000
+"""Of generated data."""
+
+SCORES = range(1, 6)
+"""Of customers, by recency, frequency and money spent: 5 is best."""
+
+
+def _day(value: Any) -> date:
+    """Accept a date, also as ISO 8601 text; a number is none, though it looks like one."""
+    if isinstance(value, str):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    raise ValueError(
+        f"{shown(value)} is not a date; write it as ISO 8601, e.g. 2024-12-31"
+    )
+
+
+def _moment(value: Any) -> datetime:
+    """Accept a moment or a date, also as ISO 8601 text; UTC unless it says otherwise."""
+    moment = value
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            moment = None
+    elif isinstance(value, date) and not isinstance(value, datetime):
+        moment = datetime(value.year, value.month, value.day)
+    if not isinstance(moment, datetime):
+        raise ValueError(
+            f"{shown(value)} is not a moment; write it as ISO 8601, e.g. "
+            "2025-01-01T00:00:00+00:00, or null for the moment the run starts"
+        )
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(
+            f"{shown(value)} is beyond the years 1 to 9999 in UTC; write one within them"
+        ) from None
+
+
+def _scores(value: Any) -> Any:
+    """Accept a list of scores, none of them beyond 1–5."""
+    if not isinstance(value, list | tuple | set | frozenset):
+        raise ValueError(f"must be a list of scores from 1 to 5, it is {shown(value)}")
+    if not value:
+        raise ValueError("is an empty list; leave it out if the score may be any")
+    for score in value:
+        if type(score) is not int or score not in SCORES:
+            raise ValueError(f"{shown(score)} is not a score; they run from 1 to 5")
+    return value
+
 
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Strict(BaseModel):
-    """Refuses unknown names; instances do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _names_are_known(cls, given):
-        """Say which names there are, which pydantic does not."""
-        unknown = sorted(set(given) - set(cls.model_fields)) if given else []
-        if unknown:
-            raise ValueError(
-                f"there is no {', '.join(map(repr, unknown))}; there are "
-                f"{', '.join(sorted(cls.model_fields))}"
-            )
-        return given
+Day = Annotated[
+    date, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31)), BeforeValidator(_day)
+]
+Scores = Annotated[frozenset[int], BeforeValidator(_scores)]
+AsOf = Annotated[AwareDatetime, BeforeValidator(_moment)]
 
 
 class Defects(Strict):
@@ -81,8 +126,8 @@ class Generation(Strict):
 
     rows: int = Field(10_000_000, ge=0, le=1_000_000_000)
     customers: int = Field(500_000, ge=1, le=100_000_000)
-    start: date = date(2023, 1, 1)
-    end: date = date(2024, 12, 31)
+    start: Day = date(2023, 1, 1)
+    end: Day = date(2024, 12, 31)
     seed: int = Field(42, ge=0, lt=2**63)
     rows_per_partition: int = Field(500_000, ge=1, le=10_000_000)
     defects: Defects = Defects()
@@ -94,6 +139,15 @@ class Generation(Strict):
             raise ValueError(f"end {self.end} is before start {self.start}")
         return self
 
+    @model_validator(mode="after")
+    def _partitions_can_be_planned(self) -> "Generation":
+        if self.rows > self.rows_per_partition * MAX_PARTITIONS:
+            raise ValueError(
+                f"{self.rows:,} rows in parts of {self.rows_per_partition:,} are more "
+                f"than {MAX_PARTITIONS:,} parts; raise rows_per_partition"
+            )
+        return self
+
 
 class Threshold(Strict):
     """Share of the rows read above which a rule warns, or fails the run."""
@@ -103,9 +157,16 @@ class Threshold(Strict):
 
 
 class Cleaning(Strict):
-    """Thresholds by rule name; ``any`` is the share of rows rejected by any rule."""
+    """How many rejected rows to bear.
 
-    thresholds: dict[Literal[("any", *RULES)], Threshold] = {}  # type: ignore[valid-type]
+    ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
+    A run that would keep none of its rows fails unless ``allow_nothing_kept``.
+    """
+
+    allow_nothing_kept: bool = False
+    thresholds: dict[Literal[("any", *RULES)], Threshold] = Field(  # type: ignore[valid-type]
+        {"any": Threshold(warn_above=0.1, fail_above=0.5)}
+    )
 
 
 class Features(Strict):
@@ -113,20 +174,33 @@ class Features(Strict):
 
     price_bounds: tuple[float, float, float] = (10.0, 50.0, 200.0)
 
-    @field_validator("price_bounds")
+    @field_validator("price_bounds", mode="wrap")
     @classmethod
-    def _ascending(cls, bounds: tuple[float, ...]) -> tuple[float, ...]:
-        if list(bounds) != sorted(set(bounds)):
-            raise ValueError(f"{bounds} must ascend; they bound {PRICE_CATEGORIES}")
+    def _ascending(cls, value: Any, validate) -> tuple[float, ...]:
+        try:
+            bounds = validate(value)
+        except ValueError:
+            bounds = ()
+        if not bounds or bounds[0] <= 0 or list(bounds) != sorted(set(bounds)):
+            *names, _ = PRICE_CATEGORIES
+            raise ValueError(
+                f"must be {len(names)} finite numbers above 0 that ascend, the upper "
+                f"bounds of {', '.join(names)}; they are {shown(value)}"
+            )
         return bounds
 
 
 class SegmentRule(Strict):
     """Scores (1–5) that a customer must have, all of them, to belong to a segment."""
 
-    recency: set[int] = {1, 2, 3, 4, 5}
-    frequency: set[int] = {1, 2, 3, 4, 5}
-    monetary: set[int] = {1, 2, 3, 4, 5}
+    recency: Scores = frozenset(SCORES)
+    frequency: Scores = frozenset(SCORES)
+    monetary: Scores = frozenset(SCORES)
+
+    @property
+    def cells(self) -> set[tuple[int, int, int]]:
+        """The (recency, frequency, monetary) scores that fit."""
+        return {*product(self.recency, self.frequency, self.monetary)}
 
 
 class Segments(Strict):
@@ -135,43 +209,23 @@ class Segments(Strict):
     rules: dict[str, SegmentRule]
 
     @model_validator(mode="after")
-    def _covers_every_cell(self) -> "Segments":
-        missing = [
-            (r, f, m)
-            for r in range(1, 6)
-            for f in range(1, 6)
-            for m in range(1, 6)
-            if not any(
-                r in rule.recency and f in rule.frequency and m in rule.monetary
-                for rule in self.rules.values()
-            )
-        ]
-        if missing:
+    def _every_cell_and_every_rule_is_reached(self) -> "Segments":
+        left = {*product(SCORES, repeat=3)}
+        for position, (name, rule) in enumerate(self.rules.items()):
+            if not rule.cells & left:
+                before = [*self.rules][:position]
+                takers = [o for o in before if self.rules[o].cells & rule.cells]
+                raise ValueError(
+                    f"segment {name!r} is never reached: {', '.join(takers)}, before "
+                    "it, take all its scores; move it up, or remove it"
+                )
+            left -= rule.cells
+        if left:
             raise ValueError(
-                f"no segment covers the (R, F, M) scores {missing[:3]}"
-                f"{' …' if len(missing) > 3 else ''}: end the list with a rule for all"
+                f"no segment covers the (R, F, M) scores {sorted(left)[:3]}"
+                f"{' …' if len(left) > 3 else ''}: end the list with a rule for all"
             )
         return self
-
-
-def _utc_if_naive(value):
-    """A date or a time without zone is UTC."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError(
-                f"{value!r} is not a date; write it as ISO 8601, e.g. "
-                "2025-01-01T00:00:00+00:00, or null for the moment the run starts"
-            ) from None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day)
-    if isinstance(value, datetime) and value.tzinfo is None:
-        value = value.replace(tzinfo=UTC)
-    return value
-
-
-AsOf = Annotated[AwareDatetime, BeforeValidator(_utc_if_naive)]
 
 
 class Clock(Strict):
@@ -181,4 +235,4 @@ class Clock(Strict):
 
     def resolve(self) -> datetime:
         """Return ``as_of``, or the present moment where it is null."""
-        return (self.as_of or datetime.now(UTC)).astimezone(UTC)
+        return self.as_of or datetime.now(UTC)

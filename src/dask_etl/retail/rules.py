@@ -94,29 +94,48 @@ def check_thresholds(row_ledger: pd.DataFrame, cleaning: Cleaning) -> None:
 
     Args:
         row_ledger: the ledger of one run (``schema.ROW_LEDGER``).
-        cleaning: thresholds by rule; ``any`` stands for all rejected rows.
+        cleaning: thresholds by rule, ``any`` stands for all rejected rows; and
+            whether a run may keep none of its rows.
 
     Raises:
-        ThresholdExceeded: a rule is past its ``fail_above``.
+        ThresholdExceeded: a rule is past its ``fail_above``, or no row is kept.
     """
     rows_read = int(row_ledger["rows_read"].sum())
+    kept = row_ledger["rows_kept"].any()
+    if rows_read and not kept and not cleaning.allow_nothing_kept:
+        raise ThresholdExceeded(_nothing_kept(row_ledger, rows_read))
+    refused = []
     for rule, threshold in cleaning.thresholds.items():
         column = "rows_rejected" if rule == "any" else rule
         rows = int(row_ledger[column].sum())
         share = rows / rows_read if rows_read else 0.0
         said = f"rule '{rule}': {rows:,} of {rows_read:,} rows ({share:.2%})"
         if threshold.fail_above is not None and share > threshold.fail_above:
-            raise ThresholdExceeded(
+            refused.append(
                 f"{said} are rejected, more than fail_above = {threshold.fail_above:.2%}. "
                 f"Nothing was changed. Mend the data, or raise "
                 f"cleaning.thresholds.{rule}.fail_above."
             )
-        if threshold.warn_above is not None and share > threshold.warn_above:
+        elif threshold.warn_above is not None and share > threshold.warn_above:
             logger.warning(
                 "%s are rejected, more than warn_above = %.2f%%",
                 said,
                 100 * threshold.warn_above,
             )
+    if refused:
+        raise ThresholdExceeded("\n".join(refused))
+
+
+def _nothing_kept(row_ledger: pd.DataFrame, rows_read: int) -> str:
+    taken = row_ledger[list(RULES)].sum().sort_values(ascending=False, kind="stable")
+    most = ", ".join(f"{rule} {rows:,}" for rule, rows in taken[:3].items() if rows)
+    return (
+        f"none of the {rows_read:,} rows is kept, judged at "
+        f"{row_ledger['as_of'].max().isoformat()}. Most of them were taken by {most}. "
+        "Nothing was changed. Mend the data or the parameters; or set "
+        "cleaning.allow_nothing_kept: true and "
+        "cleaning.thresholds.any.fail_above: 1."
+    )
 
 
 def check_balance(row_ledger: pd.DataFrame) -> None:

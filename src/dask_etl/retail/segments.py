@@ -3,10 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.parameters import Segments
-
-SCORES = 5
-"""Scores run from 1 (worst) to 5 (best)."""
+from dask_etl.retail.parameters import SCORES, Segments
 
 
 def percent_rank_scores(values: np.ndarray) -> np.ndarray:
@@ -26,7 +23,7 @@ def percent_rank_scores(values: np.ndarray) -> np.ndarray:
         return np.empty(0, np.int8)
     # floor(5·k/n) ≥ s means that at least ceil(s·n/5) values are smaller: the value
     # lies above the one that stands there in ascending order. So four values decide.
-    places = [-(-s * n // SCORES) - 1 for s in range(1, SCORES)]
+    places = [-(-s * n // len(SCORES)) - 1 for s in SCORES[:-1]]
     bounds = np.partition(values, places)[places]
     return (1 + np.searchsorted(bounds, values, side="left")).astype(np.int8)
 
@@ -38,7 +35,7 @@ def segment_table(segments: Segments) -> np.ndarray:
         5 × 5 × 5 array, indexed by (recency, frequency, monetary score) − 1, of
         positions in ``segments.rules``.
     """
-    table = np.empty((SCORES,) * 3, np.intp)
+    table = np.empty((len(SCORES),) * 3, np.intp)
     # The first rule that fits wins, so it is written last.
     for position, rule in reversed([*enumerate(segments.rules.values())]):
         cells = (rule.recency, rule.frequency, rule.monetary)

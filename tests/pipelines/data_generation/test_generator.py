@@ -68,8 +68,8 @@ def broken_rules(rows: pd.DataFrame, as_of="2030-01-01") -> pd.DataFrame:
     return broken.assign(duplicate_transaction_id=repeated)
 
 
-def caught(generation):
-    broken = broken_rules(frame(generation))
+def caught(generation, **options):
+    broken = broken_rules(frame(generation), **options)
     assert broken.sum(axis=1).le(1).all(), "a row may carry one defect at most"
     return broken.sum().to_dict()
 
@@ -359,6 +359,14 @@ def test_extreme_parameters(changes):
     assert not broken_rules(rows).any(axis=None)
     assert rows["customer_id"].between(1, generation.customers).all()
     assert day.between(generation.start, generation.end).all()
+
+
+@pytest.mark.parametrize("as_of", ["2024-12-31 23:59:59.999999", "now", "2099-12-30"])
+def test_truth_holds_whenever_the_data_are_judged(as_of):
+    """From the end of the period on: the project judges at the present by default."""
+    generation = Generation(rows=3_000, rows_per_partition=1_000, defects=DIRTY)
+    moment = pd.Timestamp(as_of)
+    assert caught(generation, as_of=moment.replace(tzinfo=None)) == truth(generation)
 
 
 def test_future_is_after_any_sensible_as_of():

@@ -10,13 +10,14 @@ from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.retail.parameters import Cleaning, Clock
 from dask_etl.retail.rules import ThresholdExceeded
 from dask_etl.retail.schema import RULES
+from support.engine_runs import TOLERANT
 from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
 
 
 def reasons_of(*changes):
-    _, rejected, _ = screen(make_raw(*changes), AS_OF, Cleaning())
+    _, rejected, _ = screen(make_raw(*changes), AS_OF, TOLERANT)
     return dict(zip(rejected["source_row"], rejected["reasons"], strict=True))
 
 
@@ -93,7 +94,7 @@ def test_rejected_rows_keep_their_values_and_place():
         {"rating": INF, "quantity": 0},
         files=[("a.parquet", 2), ("empty.parquet", 0), ("b.parquet", 3)],
     )
-    _, rejected, _ = screen(raw, AS_OF, Cleaning())
+    _, rejected, _ = screen(raw, AS_OF, TOLERANT)
     rows = as_stored("rejected_transactions", rejected).to_pylist()
     assert [(row["source_file"], row["source_row"]) for row in rows] == [
         ("a.parquet", 1),
@@ -113,7 +114,7 @@ def test_the_ledger_balances_per_file():
         {},
         files=[("a", 2), ("empty", 0), ("b", 2), ("also empty", 0)],
     )
-    _, _, ledger = screen(raw, AS_OF, Cleaning())
+    _, _, ledger = screen(raw, AS_OF, TOLERANT)
     rows = as_stored("row_ledger", ledger).to_pylist()
     counts = [
         (row["source_file"], row["rows_read"], row["rows_kept"], row["rows_rejected"])
@@ -138,20 +139,20 @@ def test_the_ledger_balances_per_file():
 def test_files_must_account_for_every_row():
     raw = make_raw({}, {}, files=[("a", 3)])
     with pytest.raises(ValueError, match="has 2 rows, but its files hold 3"):
-        screen(raw, AS_OF, Cleaning())
+        screen(raw, AS_OF, TOLERANT)
 
 
 def test_a_table_without_file_names_is_one_file():
     raw = make_raw({}, {})
     raw.attrs = {}
-    _, _, ledger = screen(raw, AS_OF, Cleaning())
+    _, _, ledger = screen(raw, AS_OF, TOLERANT)
     assert ledger["rows_read"].tolist() == [2]
 
 
 def test_the_raw_table_is_left_as_it_was():
     raw = make_raw({"discount": NAN}, {"amount": -1.0})
     before = raw.copy()
-    screen(raw, AS_OF, Cleaning())
+    screen(raw, AS_OF, TOLERANT)
     pd.testing.assert_frame_equal(raw, before)
 
 
@@ -187,7 +188,7 @@ def test_as_of_null_is_now():
 def test_quantities_of_any_type_mean_the_same(dtype):
     raw = make_raw({"quantity": 1}, {"quantity": None}, {"quantity": -1})
     raw["quantity"] = raw["quantity"].astype(dtype)
-    kept, rejected, _ = screen(raw, AS_OF, Cleaning())
+    kept, rejected, _ = screen(raw, AS_OF, TOLERANT)
     assert kept["quantity"].tolist() == [1]
     assert rejected["reasons"].tolist() == [
         ["missing_quantity"],
@@ -198,7 +199,7 @@ def test_quantities_of_any_type_mean_the_same(dtype):
 def test_timestamps_without_a_zone_are_utc():
     raw = make_raw({"timestamp": "2025-01-01"}, {"timestamp": "2025-01-01T00:00:01"})
     raw["timestamp"] = raw["timestamp"].dt.tz_localize(None)
-    kept, _, _ = screen(raw, AS_OF, Cleaning())
+    kept, _, _ = screen(raw, AS_OF, TOLERANT)
     assert kept.index.tolist() == [0]
     assert str(kept["timestamp"].dtype) == "datetime64[us, UTC]"
 

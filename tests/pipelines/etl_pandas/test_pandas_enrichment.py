@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich, revenue_cents
 from dask_etl.retail.features import InvalidValue
-from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Features
+from support.engine_runs import TOLERANT
 from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
@@ -16,7 +17,7 @@ NAN, INF = float("nan"), float("inf")
 @pytest.fixture
 def clean():
     def clean(*changes, features=None, files=None):
-        kept, _, _ = screen(make_raw(*changes, files=files), AS_OF, Cleaning())
+        kept, _, _ = screen(make_raw(*changes, files=files), AS_OF, TOLERANT)
         table = enrich(kept, features or Features())
         return as_stored("clean_transactions", table).to_pylist()
 

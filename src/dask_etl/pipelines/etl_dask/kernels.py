@@ -148,11 +148,12 @@ def merge_ledgers(partials: Sequence[pa.Table]) -> pa.Table:
 
 def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.Table:
     """Complete ``schema.ROW_LEDGER``; refuse one out of balance or past a threshold."""
-    ledger = merged.to_pandas()
+    instants = pa.array([as_of] * len(merged), schema.TIMESTAMP)
+    completed = merged.append_column("as_of", instants).cast(schema.ROW_LEDGER)
+    ledger = completed.to_pandas()
     check_balance(ledger)
     check_thresholds(ledger, cleaning)
-    instants = pa.array([as_of] * len(merged), schema.TIMESTAMP)
-    return merged.append_column("as_of", instants).cast(schema.ROW_LEDGER)
+    return completed
 
 
 def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tables:

@@ -1,0 +1,113 @@
+"""Every setting that there is, as docs/configuration.md has it in its tables."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from dask_etl.engine.cluster import DaskSettings
+from dask_etl.hooks.parameters import parameter_models
+from dask_etl.pipeline_registry import register_pipelines
+from dask_etl.validation import leaves, models_in
+from support.kedro_project import ROOT
+
+KINDS = {
+    bool: "true or false",
+    date: "date",
+    datetime: "moment",
+    float: "number",
+    int: "whole number",
+    str: "text",
+}
+ENTRIES = {"thresholds": "<rule>", "rules": "<segment>"}
+"""What stands for the names in a mapping whose entries are settings."""
+SIGNS = {"gt": "> ", "ge": "≥ ", "lt": "< ", "le": "≤ "}
+MODELS: dict[str, type[BaseModel]] = {
+    **parameter_models(register_pipelines()),
+    "dask": DaskSettings,
+}
+
+
+def configured() -> dict[str, Any]:
+    """What ``conf/base`` says, as it is written there."""
+    base, said = ROOT / "conf" / "base", {}
+    for path in base.glob("parameters*.yml"):
+        said |= yaml.safe_load(path.read_text())
+    return {**said, "dask": yaml.safe_load((base / "dask.yml").read_text())}
+
+
+def settings() -> Iterator[tuple[str, str, str, str | None]]:
+    """Each setting's name, kind, default, and bounds, None if no number has any."""
+    values = configured()
+    for group in sorted(MODELS):
+        yield from _settings(MODELS[group], group, values.get(group, {}))
+
+
+def _settings(model: type[BaseModel], path: str, given: Any):
+    for name, field in model.model_fields.items():
+        place = f"{path}.{name}"
+        value = given.get(name, field.get_default(call_default_factory=True))
+        inner = models_in(field.annotation)
+        many = get_origin(field.annotation) is dict
+        if inner:
+            entry = f".{ENTRIES[name]}" if many else ""
+            yield from _settings(inner[0], place + entry, {} if many else value)
+            continue
+        entry = f".{ENTRIES[name]}" if many and name in ENTRIES else ""
+        yield (
+            f"`{place}{entry}`",
+            _kind(field.annotation),
+            _written(value if not entry else PydanticUndefined),
+            _bounds(field),
+        )
+
+
+def _kind(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "name"
+    if origin in (tuple, frozenset):
+        count = f"{len(inner)} " if origin is tuple and ... not in inner else ""
+        return f"{count or 'list of '}{_kind(inner[0])}s"
+    if origin is dict:
+        return "mapping" if inner[1] is Any else _kind(inner[1])
+    if getattr(annotation, "__metadata__", None):
+        return _kind(inner[0])
+    kinds = list(dict.fromkeys(leaves(annotation)))
+    words = [KINDS.get(kind, "moment") for kind in kinds if isinstance(kind, type)]
+    null = type(None) in inner
+    return " or ".join([*words, *(["null"] if null else [])])
+
+
+def _written(value: Any) -> str:
+    if value is PydanticUndefined or isinstance(value, dict):
+        return ""
+    if isinstance(value, bool) or value is None:
+        return f"`{yaml.safe_dump(value).splitlines()[0]}`"
+    if isinstance(value, int | float):
+        return f"`{value:_}`"
+    if isinstance(value, list | tuple | set | frozenset):
+        return f"`[{', '.join(_written(one).strip('`') for one in value)}]`"
+    return f"`{value}`"
+
+
+def _bounds(field: Any) -> str | None:
+    """Bounds of the number or, in a list, of its entries."""
+    found = [
+        f"{sign}{_written(getattr(one, name)).strip('`')}"
+        for one in _metadata(field)
+        for name, sign in SIGNS.items()
+        if getattr(one, name, None) is not None
+    ]
+    return ", ".join(dict.fromkeys(found)) or None
+
+
+def _metadata(kind: Any) -> Iterator[Any]:
+    for one in (*getattr(kind, "metadata", ()), *getattr(kind, "__metadata__", ())):
+        yield from (one, *getattr(one, "metadata", ()))
+    inner = getattr(kind, "annotation", kind)
+    for one in get_args(inner):
+        yield from _metadata(one)
