@@ -5,6 +5,10 @@ class ExplainedError(Exception):
     """An error for the person who runs the pipeline; its message needs no traceback."""
 
 
+class StorageError(ExplainedError, RuntimeError):
+    """A table in files is missing, damaged, or being written by another run."""
+
+
 class WorkersLost(ExplainedError, RuntimeError):
     """Workers died again and again on the same work."""
 

@@ -37,17 +37,27 @@ import xxhash
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.errors import ExplainedError
+from dask_etl.errors import StorageError
+from dask_etl.storage.folder import check_file
 
 logger = logging.getLogger(__name__)
 
-
-class StorageError(ExplainedError, RuntimeError):
-    """A table on disk is missing, damaged, or being written by another run."""
-
-
 _OURS = re.compile(r"(part-\d+\.parquet|manifest\.json)(\.[0-9a-f]{32}\.tmp)?")
 """Names of the files in the folder of a version."""
+
+
+_PART_OF_VERSION = re.compile(
+    r"versions/\d{4}(-\d\d){2}T\d\d(\.\d\d){2}\.\d{3}Z(-\d+)?/part-\d{5}\.parquet"
+)
+"""Path of a part within its table, where the version has the name of a Kedro run."""
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether a path in a folder without ``current.json`` is a part of ours.
+
+    A folder ``versions`` by itself says nothing: other people have such folders, too.
+    """
+    return _PART_OF_VERSION.fullmatch(name) is not None
 
 
 def checksum(content: bytes | pa.Buffer) -> str:
@@ -368,6 +378,8 @@ class VersionStore:
 
     def _read_file(self, path: str) -> dict | None:
         try:
+            if isinstance(self.filesystem, LocalFileSystem) and os.path.exists(path):
+                check_file(self.filesystem, path)
             # Not asked for by exists(): object stores answer that from a cache.
             return unseal(self.filesystem.cat_file(path))
         except (FileNotFoundError, NotADirectoryError):
