@@ -9,6 +9,10 @@ class StorageError(ExplainedError, RuntimeError):
     """A table in files is missing, damaged, or being written by another run."""
 
 
+class ClusterError(ExplainedError, ValueError):
+    """A Dask cluster cannot be had with these settings, here and now."""
+
+
 class WorkersLost(ExplainedError, RuntimeError):
     """Workers died again and again on the same work."""
 
