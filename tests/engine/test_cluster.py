@@ -1,4 +1,5 @@
 import logging
+import multiprocessing
 import os
 import re
 import socket
@@ -144,9 +145,11 @@ def test_a_worker_that_does_not_start_ends_the_wait(monkeypatch, fault):
         local_cluster={"processes": True, "n_workers": 1},
         config={"distributed": {"worker": {"preload": [preload[fault]]}}},
     )
+    before = multiprocessing.active_children()
     with dask.config.set(dask.config.config):
         error = without_hanging(Cluster, settings)
         dask.config.set({"distributed.worker.preload": []})
+    assert set(multiprocessing.active_children()) <= set(before)
     assert isinstance(error, ClusterError)
     assert "the local Dask cluster did not start" in str(error)
 
@@ -175,7 +178,7 @@ def test_what_was_started_is_said_in_one_line(caplog):
     caplog.set_level(logging.INFO, "dask_etl")
     with cluster(n_workers=2, threads_per_worker=3, memory_limit="1GiB"):
         pass
-    [said] = [record.message for record in caplog.records if "Dask" in record.message]
+    [said] = [r.message for r in caplog.records if r.name == "dask_etl.engine.cluster"]
     assert said == (
         "Dask: 2 in-process workers × 3 threads, 2.00 GiB memory, no dashboard"
     )

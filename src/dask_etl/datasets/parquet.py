@@ -25,7 +25,7 @@ from dask_etl.datasets.files import (
     partitions,
 )
 from dask_etl.datasets.versions import VersionStore, is_unfinished
-from dask_etl.errors import StorageError
+from dask_etl.errors import StorageError, TableMissing
 from dask_etl.retail import schema as schemas
 from dask_etl.retail.conform import unify
 from dask_etl.storage.folder import name_in, parquet_paths, read_folder
@@ -258,7 +258,7 @@ class VersionedParquetDataset(AbstractDataset):
         root = self.store.root
         paths = self._plain_paths()
         if not paths:
-            raise StorageError(
+            raise TableMissing(
                 f"{root}: no table here, neither versions of this project's "
                 "making nor *.parquet files. Run the pipeline that writes it, or "
                 "correct the path."

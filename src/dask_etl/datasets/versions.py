@@ -37,7 +37,7 @@ import xxhash
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.errors import StorageError
+from dask_etl.errors import StorageError, TableMissing
 from dask_etl.storage.folder import check_file
 
 logger = logging.getLogger(__name__)
@@ -193,7 +193,7 @@ class VersionStore:
         """
         known = self.versions()
         if not known:
-            raise StorageError(f"{self.root}: nothing has been written here yet")
+            raise TableMissing(f"{self.root}: nothing has been written here yet")
         version = version or known[0]
         if version not in known:
             raise StorageError(
@@ -228,6 +228,9 @@ class VersionStore:
         )
         try:
             self.filesystem.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        try:
             if isinstance(self.filesystem, LocalFileSystem):
                 # The kernel frees the lock when its process dies, however it dies.
                 holder = FileLock(lock, timeout=0, thread_local=False)
@@ -242,6 +245,11 @@ class VersionStore:
         except FileExistsError as error:
             raise StorageError(f"{said} If it died, remove {lock}.") from error
         except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+                raise StorageError(
+                    f"{lock}: cannot be locked ({error}). The file system has no locks; "
+                    "point data_root (conf/*/globals.yml) to one that has."
+                ) from error
             raise cannot_write(self.root, error) from error
 
     def release(self) -> None:

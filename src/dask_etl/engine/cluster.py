@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import re
 from collections.abc import Mapping
@@ -175,6 +176,7 @@ def _start(options: Mapping[str, Any]):
     # pause it until others let go could be for ever.
     pause = "distributed.worker.memory.pause"
     pauses = dask.config.get(pause) if options["processes"] else False
+    others = multiprocessing.active_children()
     with dask.config.set({pause: pauses}), warnings.catch_warnings():
         # A taken port is no trouble: another is found, and the log line names it.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
@@ -186,6 +188,10 @@ def _start(options: Mapping[str, Any]):
             )
         # Dask raises this and that, AssertionError where a worker takes too long.
         except Exception as error:
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.kill()
+                    child.join()
             raise ClusterError(
                 f"the local Dask cluster did not start: {_line(error)}. The lines above "
                 "may say what its workers died of; usual are too little memory, a "
