@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 
-from dask_etl.engine.cluster import Cluster, DaskSettings
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.engine.execution import Graph, execute
 from dask_etl.engine.partitions import Gathered, Partitions, Tables
 

@@ -1,5 +1,6 @@
 """What cannot be run is refused: by name, with the remedy, and nothing is changed."""
 
+import os
 import threading
 from datetime import UTC, date, datetime
 
@@ -11,6 +12,7 @@ from click import ClickException
 from kedro.runner import ParallelRunner
 
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.fault_injection import without_hanging
 from support.kedro_project import ENGINES, Project
 
 GOOD = dirty_transactions(600, 21)
@@ -84,6 +86,13 @@ def breaks(row: dict) -> bool:
     )
 
 
+def with_moment(moment: int) -> pa.Table:
+    """Good rows, of which the third has a moment that no int64 of µs can hold."""
+    values = [0] * len(GOOD)
+    values[2] = moment
+    return replaced("timestamp", pa.array(values, pa.timestamp("ms")))
+
+
 TEXT = pa.array(["12"] * len(GOOD))
 BAD_TABLES = {
     "column missing": (
@@ -122,7 +131,15 @@ BAD_TABLES = {
     ),
     "id beyond int64": (
         lambda: replaced("customer_id", pa.array([2**64 - 1] * len(GOOD), pa.uint64())),
-        ["b.parquet", "'customer_id'", "uint64", "int64 cannot hold", "correct it"],
+        ["b.parquet, row 0", "'customer_id'", "uint64", "int64 cannot hold", "correct"],
+    ),
+    "milliseconds beyond microseconds": (
+        lambda: with_moment(-(2**62)),
+        ["b.parquet, row 2: column 'timestamp'", "out of bounds", "correct it"],
+    ),
+    "two columns of one name": (
+        lambda: GOOD.append_column("region", GOOD["region"]),
+        ["b.parquet", "more than one column named 'region'", "Write it again"],
     ),
     "half a unit": (
         lambda: with_value("quantity", 2.5, pa.float64()),
@@ -172,6 +189,15 @@ def test_an_unreadable_file_is_named(unchanged, tmp_path, damage, engine):
     project = unchanged.reads(tmp_path, AS_OF)
     said = refusal(project, f"etl_{engine}")
     assert_says(said, str(file), "not a readable Parquet file", "Write it again")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_pipe_in_the_folder_is_named_and_not_waited_for(unchanged, tmp_path, engine):
+    write_raw(tmp_path, GOOD, 2)
+    os.mkfifo(tmp_path / "part-00001a.parquet")
+    project = unchanged.reads(tmp_path, AS_OF)
+    said = without_hanging(refusal, project, f"etl_{engine}")
+    assert_says(said, "part-00001a.parquet", "a named pipe", "Take it out")
 
 
 @pytest.mark.parametrize("engine", ENGINES)

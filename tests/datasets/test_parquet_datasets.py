@@ -1,6 +1,7 @@
 """The Kedro data sets: both faces, versions, damage, other people's folders."""
 
 import inspect
+import os
 import pickle
 import re
 import uuid
@@ -25,6 +26,7 @@ from dask_etl.datasets.publish import publish
 from dask_etl.datasets.versions import StorageError
 from dask_etl.retail import schema
 from oracle.raw_files import dirty_transactions, write_raw
+from support.fault_injection import without_hanging
 
 FACES = [DaskParquetDataset, PandasParquetDataset]
 ROWS = 23
@@ -411,6 +413,46 @@ def test_plain_folder_is_read_and_strays_are_ignored(tmp_path, face):
         "part-00001.parquet",
         "part-00002.parquet",
     ]
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_others_may_have_a_folder_named_versions(tmp_path, face):
+    table = dirty_transactions(60, 1)
+    write_raw(tmp_path / "versions", table.slice(0, 40), 2)
+    write_raw(tmp_path / "versions" / "old", table.slice(40), 2)
+    dataset = face(filepath=str(tmp_path), schema="raw_transactions")
+    assert len(computed(dataset)) == 60
+    with pytest.raises(DatasetError, match=r"4 Parquet files .* did not write"):
+        dataset.save(table)
+
+
+@pytest.mark.parametrize("face", FACES)
+def test_unfinished_version_of_ours_is_nobodys_folder(tmp_path, face):
+    at = {"filepath": str(tmp_path), "schema": "raw_transactions"}
+    unfinished = tmp_path / "versions" / "2025-01-31T06.00.00.000Z-2"
+    write_raw(unfinished, dirty_transactions(60, 1), 3)
+    assert not face(**at).exists()
+    with pytest.raises(DatasetError, match="no table here"):
+        face(**at).load()
+    # Beside files of others it might be theirs: neither is left out without a word.
+    write_raw(tmp_path, dirty_transactions(20, 2), 1)
+    with pytest.raises(DatasetError, match=r"part-00000\.parquet, which looks like"):
+        face(**at).load()
+    (tmp_path / "part-00000.parquet").unlink()
+    face(**at).save(dirty_transactions(20, 2))
+    assert face(**at).store.manifest().rows == 20
+    assert not unfinished.exists()
+
+
+@pytest.mark.parametrize("name", ["current.json", "pending.json", "part"])
+def test_no_read_of_a_table_waits_for_a_pipe(tmp_path, name):
+    PandasParquetDataset(filepath=str(tmp_path)).save(dirty_transactions(20, 2))
+    [part] = tmp_path.glob("versions/*/part-00000.parquet")
+    pipe = part if name == "part" else tmp_path / name
+    pipe.unlink(missing_ok=True)
+    os.mkfifo(pipe)
+    error = without_hanging(PandasParquetDataset(filepath=str(tmp_path)).load)
+    assert re.search(f"{re.escape(str(pipe))}.* a named pipe", str(error))
 
 
 @pytest.mark.parametrize("face", FACES)

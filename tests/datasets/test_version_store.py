@@ -1,6 +1,8 @@
 """The store of versions: what is committed, kept, swept, refused."""
 
+import errno
 import json
+import os
 import re
 import uuid
 
@@ -279,6 +281,26 @@ def test_second_writer_fails_fast(new_store):
     first.release()
     second.acquire()
     second.release()
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.ENOLCK])
+def test_file_system_without_locks_is_no_other_run(tmp_path, monkeypatch, number):
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = VersionStore(fsspec.filesystem("file"), str(tmp_path / "table"))
+    with pytest.raises(StorageError, match=r"writer\.lock: .* has no locks; point"):
+        store.acquire()
+
+
+def test_file_in_the_place_of_a_table_is_no_other_run(tmp_path):
+    (tmp_path / "table").touch()
+    store = VersionStore(fsspec.filesystem("file"), str(tmp_path / "table"))
+    with pytest.raises(StorageError, match=r"table: cannot be written .*exists"):
+        store.acquire()
 
 
 # -- damage --------------------------------------------------------------------

@@ -1,6 +1,12 @@
 import logging
+import multiprocessing
 import os
+import re
+import socket
+import subprocess
+import sys
 from ipaddress import ip_address
+from urllib.request import urlopen
 
 import dask
 import psutil
@@ -8,15 +14,12 @@ import pytest
 from distributed import LocalCluster
 from distributed.worker import get_client
 
-from dask_etl.engine.cluster import (
-    Cluster,
-    DaskSettings,
-    InsecureScheduler,
-    LocalClusterSettings,
-    check_address,
-    sized,
-)
+import dask_etl.engine.dashboard
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
+from dask_etl.errors import ClusterError
 from support.engine_runs import cluster
+from support.fault_injection import without_hanging
 
 
 @pytest.fixture
@@ -101,52 +104,163 @@ def test_attaches_to_a_scheduler_and_leaves_it_running(remote, monkeypatch, sour
     assert len(remote.scheduler.workers) == 1
 
 
+@pytest.fixture
+def silent():
+    """The address of something that accepts connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+
 @pytest.mark.parametrize(
-    "address",
+    ("address", "said"),
     [
-        "tls://10.0.0.1:8786",
-        "tcp://127.0.0.1:8786",
-        "tcp://localhost:1",
-        "tcp://[::1]:2",
+        (None, "has not answered within 300ms"),
+        ("tcp://127.0.0.1:1", "cannot be reached"),
+        ("tls://127.0.0.1:1", "certificates"),
+        ("carrier-pigeon://127.0.0.1:1", "unknown address scheme"),
     ],
 )
-def test_an_encrypted_or_local_scheduler_is_trusted(address):
-    check_address(address, allow_insecure=False)
+def test_a_scheduler_that_does_not_answer_is_not_waited_for(silent, address, said):
+    settings = DaskSettings(scheduler=address or silent)
+    with dask.config.set({"distributed.comm.timeouts.connect": "300ms"}):
+        error = without_hanging(Cluster, settings)
+    assert isinstance(error, ClusterError)
+    assert said in str(error)
+    assert "leave the address out" in str(error)
 
 
-@pytest.mark.parametrize(
-    "address", ["tcp://10.0.0.1:8786", "tcp://scheduler:8786", "ws://10.0.0.1:8786"]
-)
-def test_any_other_scheduler_must_be_allowed(address):
-    with pytest.raises(InsecureScheduler, match=r"TLS.*tls://.*allow_insecure: true"):
-        check_address(address, allow_insecure=False)
-    check_address(address, allow_insecure=True)
+def test_a_scheduler_without_workers_is_told(remote, caplog):
+    remote.scale(0)
+    remote.sync(remote._correct_state)
+    Cluster(DaskSettings(scheduler=remote.scheduler_address)).close()
+    assert "has no workers yet" in caplog.text
 
 
-def test_the_machine_is_used_in_full_and_shared_out():
-    threads = sized(LocalClusterSettings())
-    assert threads["n_workers"] == 1
-    assert threads["threads_per_worker"] == dask.system.CPU_COUNT
-    workers = sized(LocalClusterSettings(n_workers=4))
-    assert workers["threads_per_worker"] >= 1
-    assert workers["memory_limit"] * 4 <= threads["memory_limit"]
-    processes = sized(LocalClusterSettings(processes=True))
-    assert processes["n_workers"] == dask.system.CPU_COUNT
+@pytest.mark.parametrize("fault", ["die", "hang"])
+def test_a_worker_that_does_not_start_ends_the_wait(monkeypatch, fault):
+    preload = {"die": "import os; os._exit(1)", "hang": "import time; time.sleep(600)"}
+    if fault == "hang":
+        monkeypatch.setattr(dask_etl.engine.cluster, "START_TIMEOUT", 0.5)
+    settings = DaskSettings(
+        local_cluster={"processes": True, "n_workers": 1},
+        config={"distributed": {"worker": {"preload": [preload[fault]]}}},
+    )
+    before = multiprocessing.active_children()
+    with dask.config.set(dask.config.config):
+        error = without_hanging(Cluster, settings)
+        dask.config.set({"distributed.worker.preload": []})
+    assert set(multiprocessing.active_children()) <= set(before)
+    assert isinstance(error, ClusterError)
+    assert "the local Dask cluster did not start" in str(error)
+
+
+def test_a_folder_that_workers_cannot_spill_to_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    settings = {"n_workers": 1, "local_directory": str(tmp_path / "file")}
+    with pytest.raises(ClusterError, match=r"did not start.*file.*local_directory"):
+        Cluster(DaskSettings(local_cluster=settings))
+
+
+def fails():
+    raise ZeroDivisionError("a task's own error")
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_failed_task_is_told_once(processes, capfd, caplog):
+    with cluster(n_workers=1, processes=processes) as started:
+        future = started.client.submit(fails)
+        with pytest.raises(ZeroDivisionError, match="a task's own error"):
+            future.result()
+    assert "Compute Failed" not in caplog.text + capfd.readouterr().err
 
 
 def test_what_was_started_is_said_in_one_line(caplog):
     caplog.set_level(logging.INFO, "dask_etl")
     with cluster(n_workers=2, threads_per_worker=3, memory_limit="1GiB"):
         pass
-    [said] = [record.message for record in caplog.records if "Dask" in record.message]
+    [said] = [r.message for r in caplog.records if r.name == "dask_etl.engine.cluster"]
     assert said == (
         "Dask: 2 in-process workers × 3 threads, 2.00 GiB memory, no dashboard"
     )
 
 
-def test_the_dashboard_is_where_the_line_says(caplog):
+@pytest.mark.parametrize(
+    ("address", "insecure", "host"),
+    [
+        ("127.0.0.1:0", False, "127.0.0.1"),
+        (":0", False, "127.0.0.1"),
+        (0, False, "127.0.0.1"),
+        ("0.0.0.0:0", True, "0.0.0.0"),
+    ],
+)
+def test_the_dashboard_is_where_the_line_says(caplog, address, insecure, host):
     caplog.set_level(logging.INFO, "dask_etl")
-    with cluster(n_workers=1, dashboard_address="127.0.0.1:0") as started:
-        port = started.client.scheduler_info()["services"]["dashboard"]
-        assert ("127.0.0.1", port) in listening()
-    assert f"dashboard http://127.0.0.1:{port}/status" in caplog.text
+    before = listening()
+    settings = {"n_workers": 1, "dashboard_address": address}
+    started = Cluster(DaskSettings(local_cluster=settings, allow_insecure=insecure))
+    opened = listening() - before
+    started.close()
+    [said] = re.findall(r"dashboard http://(.*):(\d+)/status$", caplog.text, re.M)
+    assert said[0] == host
+    assert (host, int(said[1])) in opened
+
+
+def test_the_line_names_another_port_where_the_one_asked_for_is_taken(caplog):
+    caplog.set_level(logging.INFO, "dask_etl")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        with cluster(n_workers=1, dashboard_address=f":{taken}"):
+            [port] = re.findall(r"dashboard http://127.0.0.1:(\d+)/", caplog.text)
+            assert int(port) != taken
+            assert ("127.0.0.1", int(port)) in listening()
+
+
+DASHBOARD = """
+import sys, time, urllib.request
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
+
+def page(path):
+    with urllib.request.urlopen(f"http://{web.address}:{web.port}{path}") as answer:
+        return answer.geturl(), answer.read().decode()
+
+started = Cluster(DaskSettings(local_cluster={"dashboard_address": ":0"}))
+web = started._started.scheduler.http_server
+assert page("/health")[1] == "ok"
+assert "bokeh" not in sys.modules, "loaded before anyone asked"
+address, text = page("/")
+assert 'http-equiv="refresh"' in text and "being loaded" in text, text
+while "being loaded" in text:
+    time.sleep(0.1)
+    _, text = page("/status")
+assert "<title>Dask Diagnostic UI</title>" in text, text
+address, text = page("/")
+assert address.endswith("/status") and "<title>Dask Diagnostic UI</title>" in text, (address, text)
+assert started.client.submit(sum, (1, 2)).result() == 3
+started.close()
+"""
+
+
+def test_the_dashboard_is_loaded_when_somebody_looks_at_it():
+    """In a process of its own, where nothing was imported yet."""
+    subprocess.run([sys.executable, "-c", DASHBOARD], check=True, timeout=120)
+
+
+@pytest.mark.parametrize("fault", ["no module", "no connection"])
+def test_a_dashboard_that_cannot_be_loaded_says_so(monkeypatch, fault):
+    def broken(*_):
+        raise ImportError("there is no Bokeh")
+
+    monkeypatch.setattr(
+        dask_etl.engine.dashboard,
+        "_connect",
+        broken if fault == "no module" else lambda: broken,
+    )
+    with cluster(n_workers=1, dashboard_address=":0") as started:
+        web = started._started.scheduler.http_server
+        text = "being loaded"
+        while "being loaded" in text:
+            with urlopen(f"http://{web.address}:{web.port}/status") as answer:
+                text = answer.read().decode()
+        assert "cannot be shown: there is no Bokeh" in text
+        assert started.client.submit(sum, (1, 2)).result() == 3

@@ -7,7 +7,8 @@ import dask
 import pytest
 
 import dask_etl.datasets.publish
-from dask_etl.engine.cluster import Cluster, DaskSettings
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.errors import WorkersLost
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import TABLES

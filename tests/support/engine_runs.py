@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
 from dask_etl.datasets.publish import publish
-from dask_etl.engine.cluster import Cluster, DaskSettings
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.pipelines.etl_dask import nodes
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich

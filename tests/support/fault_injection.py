@@ -345,3 +345,20 @@ def run_on_cluster(raw: Path, folder: Path, pids: Path) -> None:
         children = psutil.Process().children(recursive=True)
         pids.write_text(" ".join(str(child.pid) for child in children))
         run(raw, folder)
+
+
+def without_hanging(function, *arguments):
+    """Call in a thread, so that a test of what must not wait for ever fails instead."""
+    ended = []
+
+    def call():
+        try:
+            ended.append(function(*arguments))
+        except Exception as error:
+            ended.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert ended, "it hangs"
+    return ended[0]

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from dask_etl.engine.cluster import DaskSettings
+from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.hooks.parameters import parameter_models
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.validation import leaves, models_in

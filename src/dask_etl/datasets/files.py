@@ -12,8 +12,10 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dask_etl.datasets.versions import PartFile, StorageError, checksum, put
+from dask_etl.datasets.versions import PartFile, checksum, put
+from dask_etl.errors import StorageError
 from dask_etl.retail.conform import conform
+from dask_etl.storage.folder import check_file, state_of, unreadable
 
 LOW_CARDINALITY = {"quantity", "discount", "rating"}
 """Numeric columns of few distinct values, worth a dictionary."""
@@ -103,13 +105,13 @@ class PartReader:
                     use_threads=self.threads,
                 )
         except (pa.ArrowException, OSError, ValueError) as error:
-            raise _unreadable(segment.path, error) from error
+            raise unreadable(segment.path, error) from error
         if len(table) != segment.rows:
             raise StorageError(
                 f"{segment.path}: {len(table):,} rows where {segment.rows:,} are expected"
             )
         if self.is_raw:
-            return conform(table, target, segment.name)
+            return conform(table, target, segment.name, segment.first_row)
         # Dictionaries are read with 32-bit indices, whatever they were written with.
         return table if table.schema == target else table.cast(target)
 
@@ -129,24 +131,13 @@ def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
     return filesystem.open(segment.path, "rb")
 
 
-def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
-    """Return the size of a file and when it was changed.
-
-    Raises:
-        StorageError: it cannot be read.
-    """
-    try:
-        return filesystem.size(path), str(filesystem.modified(path))
-    except OSError as error:
-        raise StorageError(f"{path}: cannot be read ({error})") from error
-
-
 def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
     """Read a file and compare its size and checksum with what was recorded.
 
     Raises:
         StorageError: it is missing, truncated or altered.
     """
+    check_file(filesystem, segment.path)
     try:
         content = filesystem.cat_file(segment.path)
     except OSError as error:
@@ -159,26 +150,6 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     if checksum(content) != segment.checksum:
         raise StorageError(f"{segment.path}: checksum mismatch: the file was altered")
     return content
-
-
-def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
-    """Read a Parquet file's footer.
-
-    Raises:
-        StorageError: the file is not Parquet or cannot be read.
-    """
-    try:
-        with filesystem.open(path, "rb") as file:
-            return pq.read_metadata(file)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: Exception) -> StorageError:
-    return StorageError(
-        f"{path}: not a readable Parquet file ({error}). Write it again at the source, "
-        "or take it out of the folder."
-    )
 
 
 def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:

@@ -1,9 +1,7 @@
 """Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
 
 import json
-import posixpath
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -24,13 +22,13 @@ from dask_etl.datasets.files import (
     Partition,
     PartReader,
     Segment,
-    footer,
     partitions,
-    state_of,
 )
-from dask_etl.datasets.versions import StorageError, VersionStore
+from dask_etl.datasets.versions import VersionStore, is_unfinished
+from dask_etl.errors import StorageError, TableMissing
 from dask_etl.retail import schema as schemas
 from dask_etl.retail.conform import unify
+from dask_etl.storage.folder import name_in, parquet_paths, read_folder
 
 
 @dataclass(frozen=True)
@@ -240,49 +238,46 @@ class VersionedParquetDataset(AbstractDataset):
         return Source(PartReader(self._filesystem, schema, is_raw), tuple(segments))
 
     def _plain_paths(self) -> list[str]:
-        """List the Parquet files that others put into the folder, or the one file."""
-        root = self.store.root
-        self._filesystem.invalidate_cache()
-        return sorted(
-            path
-            for path in self._filesystem.find(root)
-            if path.endswith((".parquet", ".parq", ".pq"))
-            and not any(
-                part.startswith(("_", ".")) or part == "versions"
-                for part in self._plain_name(path).split("/")
-            )
-        )
+        """List the Parquet files that others put into the folder, or the one file.
 
-    def _plain_name(self, path: str) -> str:
+        Raises:
+            StorageError: it cannot be told whether they are others'.
+        """
         root = self.store.root
-        return (
-            posixpath.basename(path) if path == root else posixpath.relpath(path, root)
-        )
+        paths = parquet_paths(self._filesystem, root)
+        unfinished = [p for p in paths if is_unfinished(name_in(root, p))]
+        if unfinished and len(unfinished) < len(paths):
+            raise StorageError(
+                f"{root}: holds Parquet files of others beside {unfinished[0]}, which "
+                "looks like part of an unfinished version of a table of this project. "
+                "Move the one or the other to a folder of its own."
+            )
+        return [] if unfinished else paths
 
     def _plain_files(self, is_raw: bool) -> tuple[list[Segment], dict[str, pa.Schema]]:
+        root = self.store.root
         paths = self._plain_paths()
         if not paths:
-            raise StorageError(
-                f"{self.store.root}: no table here, neither versions of this project's "
+            raise TableMissing(
+                f"{root}: no table here, neither versions of this project's "
                 "making nor *.parquet files. Run the pipeline that writes it, or "
                 "correct the path."
             )
-        with ThreadPoolExecutor(8) as threads:
-            states = list(threads.map(lambda p: state_of(self._filesystem, p), paths))
-            footers = list(threads.map(lambda p: footer(self._filesystem, p), paths))
         segments: list[Segment] = []
         found: dict[str, pa.Schema] = {}
-        for path, (size, modified), meta in zip(paths, states, footers, strict=True):
-            name = self._plain_name(path)
-            whole = Segment(path, name, 0, meta.num_rows, size, modified=modified)
-            segments += _taken_apart(whole, meta, self.rows_per_partition)
-            found[name] = meta.schema.to_arrow_schema().remove_metadata()
+        for file in read_folder(self._filesystem, root, paths):
+            rows = file.footer.num_rows
+            whole = Segment(
+                file.path, file.name, 0, rows, file.bytes, modified=file.modified
+            )
+            segments += _taken_apart(whole, file.footer, self.rows_per_partition)
+            found[file.name] = file.schema
         first, schema = next(iter(found.items()))
         for name, other in found.items():
             # Files of raw transactions are brought to one schema; others have one.
             if not is_raw and other != schema:
                 raise StorageError(
-                    f"{self.store.root}: {name} has other columns or types than "
+                    f"{root}: {name} has other columns or types than "
                     f"{first}: {_differences(other, schema)}"
                 )
         return segments, found

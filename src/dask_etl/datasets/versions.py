@@ -37,17 +37,27 @@ import xxhash
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.errors import ExplainedError
+from dask_etl.errors import StorageError, TableMissing
+from dask_etl.storage.folder import check_file
 
 logger = logging.getLogger(__name__)
 
-
-class StorageError(ExplainedError, RuntimeError):
-    """A table on disk is missing, damaged, or being written by another run."""
-
-
 _OURS = re.compile(r"(part-\d+\.parquet|manifest\.json)(\.[0-9a-f]{32}\.tmp)?")
 """Names of the files in the folder of a version."""
+
+
+_PART_OF_VERSION = re.compile(
+    r"versions/\d{4}(-\d\d){2}T\d\d(\.\d\d){2}\.\d{3}Z(-\d+)?/part-\d{5}\.parquet"
+)
+"""Path of a part within its table, where the version has the name of a Kedro run."""
+
+
+def is_unfinished(name: str) -> bool:
+    """Tell whether a path in a folder without ``current.json`` is a part of ours.
+
+    A folder ``versions`` by itself says nothing: other people have such folders, too.
+    """
+    return _PART_OF_VERSION.fullmatch(name) is not None
 
 
 def checksum(content: bytes | pa.Buffer) -> str:
@@ -183,7 +193,7 @@ class VersionStore:
         """
         known = self.versions()
         if not known:
-            raise StorageError(f"{self.root}: nothing has been written here yet")
+            raise TableMissing(f"{self.root}: nothing has been written here yet")
         version = version or known[0]
         if version not in known:
             raise StorageError(
@@ -218,6 +228,9 @@ class VersionStore:
         )
         try:
             self.filesystem.makedirs(self.root, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.root, error) from error
+        try:
             if isinstance(self.filesystem, LocalFileSystem):
                 # The kernel frees the lock when its process dies, however it dies.
                 holder = FileLock(lock, timeout=0, thread_local=False)
@@ -232,6 +245,11 @@ class VersionStore:
         except FileExistsError as error:
             raise StorageError(f"{said} If it died, remove {lock}.") from error
         except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+                raise StorageError(
+                    f"{lock}: cannot be locked ({error}). The file system has no locks; "
+                    "point data_root (conf/*/globals.yml) to one that has."
+                ) from error
             raise cannot_write(self.root, error) from error
 
     def release(self) -> None:
@@ -368,6 +386,8 @@ class VersionStore:
 
     def _read_file(self, path: str) -> dict | None:
         try:
+            if isinstance(self.filesystem, LocalFileSystem) and os.path.exists(path):
+                check_file(self.filesystem, path)
             # Not asked for by exists(): object stores answer that from a cache.
             return unseal(self.filesystem.cat_file(path))
         except (FileNotFoundError, NotADirectoryError):

@@ -1,48 +1,25 @@
 """Start a Dask cluster for the length of a run, or attach to one that is there."""
 
+import asyncio
 import logging
+import multiprocessing
 import os
-import threading
+import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from pydantic import Field
-
-from dask_etl.errors import ExplainedError
-from dask_etl.validation import Strict
+from dask_etl.engine.cluster_settings import (
+    LOOPBACK,
+    DaskSettings,
+    check_address,
+    sized,
+)
+from dask_etl.errors import ClusterError
 
 logger = logging.getLogger(__name__)
 
-DASHBOARD_AFTER = 3.0
-"""Seconds until the dashboard is loaded: half a second of imports that a short run,
-which nobody has time to look at, is spared."""
-
-LOOPBACK = "127.0.0.1"
-
-
-class LocalClusterSettings(Strict):
-    """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
-
-    processes: bool = False
-    n_workers: int | None = None
-    threads_per_worker: int | None = None
-    memory_limit: str | int | None = None
-    dashboard_address: str | None = None
-    local_directory: str | None = None
-
-
-class DaskSettings(Strict):
-    """``dask.yml``; the comments there say what each key means."""
-
-    scheduler: str | None = None
-    allow_insecure: bool = False
-    local_cluster: LocalClusterSettings = LocalClusterSettings()
-    config: dict[str, Any] = Field(default_factory=dict)
-
-
-class InsecureScheduler(ExplainedError, ValueError):
-    """A scheduler that anyone on the network could send code to."""
+START_TIMEOUT = 60.0
+"""Seconds until a worker process that does not come up is given up."""
 
 
 class Cluster:
@@ -50,6 +27,9 @@ class Cluster:
 
     Args:
         settings: of ``dask.yml``.
+
+    Raises:
+        ClusterError: the settings, the machine or the scheduler do not allow it.
     """
 
     def __init__(self, settings: DaskSettings):
@@ -59,25 +39,24 @@ class Cluster:
         # A person's DASK_* variables win over the project's settings.
         for values in (settings.config, dask.config.collect_env()):
             dask.config.update(dask.config.config, values, priority="new")
-        from distributed import Client
-
         self._started = None
-        self._dashboard: threading.Timer | None = None
         address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
         if address:
             check_address(address, settings.allow_insecure)
-            self.client = Client(address)
-            logger.info("Attached to the Dask scheduler at %s", address)
+            self.client = _attach(address)
             return
-        options = sized(settings.local_cluster)
+        from distributed import Client
+
+        options = sized(settings.local_cluster, settings.allow_insecure)
         if not options["processes"]:
             reuse_freed_memory()
         self._started = _start(options)
-        self.client = Client(self._started)
         if options["dashboard_address"]:
-            self._dashboard = threading.Timer(DASHBOARD_AFTER, self._open_dashboard)
-            self._dashboard.daemon = True
-            self._dashboard.start()
+            from dask_etl.engine.dashboard import LazyDashboard
+
+            LazyDashboard(self._started.scheduler)
+        self.client = Client(self._started)
+        self.client.register_plugin(_quiet_plugin())
         logger.info("%s", self._describe(options))
 
     def _describe(self, options: Mapping[str, Any]) -> str:
@@ -92,26 +71,77 @@ class Cluster:
         )
         if options["dashboard_address"] is None:
             return f"{said}, no dashboard"
-        host = options["dashboard_address"].rpartition(":")[0] or "127.0.0.1"
-        port = info["services"]["dashboard"]
-        return f"{said}, dashboard http://{host}:{port}/status"
-
-    def _open_dashboard(self) -> None:
-        """Put Dask's dashboard on the scheduler's web server, which runs already."""
-        from distributed.dashboard.scheduler import connect
-
-        scheduler = self._started.scheduler
-        self._started.loop.add_callback(
-            connect, scheduler.http_application, scheduler.http_server, scheduler
-        )
+        # What listens, which is not what was asked for where the port was taken.
+        web = self._started.scheduler.http_server
+        return f"{said}, dashboard http://{web.address}:{web.port}/status"
 
     def close(self) -> None:
         """Leave the cluster, and stop it if it was started here."""
-        if self._dashboard is not None:
-            self._dashboard.cancel()
         self.client.close()
         if self._started is not None:
             self._started.close()
+
+
+def _attach(address: str):
+    """Return a client of a scheduler that is there.
+
+    Raises:
+        ClusterError: none answers at the address, or none that this can talk to.
+    """
+    import dask
+    from distributed import Client
+
+    timeout = dask.config.get("distributed.comm.timeouts.connect")
+    try:
+        _knock(address, timeout)
+        client = Client(address, timeout=timeout)
+    except TimeoutError as error:
+        raise ClusterError(
+            f"dask.scheduler {address}: something is there, but has not answered within "
+            f"{timeout}. Is it a Dask scheduler, and not overloaded? Start one, or "
+            "leave the address out for a cluster of this run's own."
+        ) from error
+    # Of what a wrong address or certificate can cause, Dask raises this and that.
+    except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
+        raise ClusterError(
+            f"dask.scheduler {address}: cannot be reached ({_line(error)}). Start it, "
+            "correct the address or its certificates, or leave the address out for a "
+            "cluster of this run's own."
+        ) from error
+    logger.info("Attached to the Dask scheduler at %s", address)
+    if not client.scheduler_info(n_workers=-1)["workers"]:
+        logger.warning("%s has no workers yet: the run waits for some", address)
+    return client
+
+
+def _knock(address: str, timeout: str | float) -> None:
+    """Ask a scheduler who it is. Dask's client would wait for the answer for ever."""
+    from dask.utils import parse_timedelta
+    from distributed.comm import connect
+    from distributed.security import Security
+    from distributed.utils import LoopRunner
+
+    seconds = parse_timedelta(timeout, default="seconds")
+    security = Security().get_connection_args("client")
+
+    async def ask() -> None:
+        comm = await connect(address, timeout=seconds, **security)
+        try:
+            await comm.write({"op": "identity", "reply": True})
+            await comm.read()
+        finally:
+            comm.abort()
+
+    async def ask_in_time() -> None:
+        # A little more than connect() itself, which says more of what went wrong.
+        await asyncio.wait_for(ask(), seconds + 1)
+
+    runner = LoopRunner(asynchronous=False)
+    runner.start()
+    try:
+        runner.run_sync(ask_in_time)
+    finally:
+        runner.stop()
 
 
 def _start(options: Mapping[str, Any]):
@@ -119,6 +149,10 @@ def _start(options: Mapping[str, Any]):
 
     Scheduler and workers always have a web server (metrics, health), which would
     listen on all interfaces. Dask's dashboard on it comes later, if at all.
+
+    Raises:
+        ClusterError: a worker dies or hangs while it starts, or something is in the
+            way, e.g. of the folder to spill to.
     """
     import warnings
 
@@ -131,7 +165,7 @@ def _start(options: Mapping[str, Any]):
 
     web = options["dashboard_address"] or f"{LOOPBACK}:0"
     placed = (
-        {"host": LOOPBACK}
+        {"host": LOOPBACK, "death_timeout": START_TIMEOUT}
         if options["processes"]
         else {
             "worker_class": InProcessWorker,
@@ -142,51 +176,59 @@ def _start(options: Mapping[str, Any]):
     # pause it until others let go could be for ever.
     pause = "distributed.worker.memory.pause"
     pauses = dask.config.get(pause) if options["processes"] else False
+    others = multiprocessing.active_children()
     with dask.config.set({pause: pauses}), warnings.catch_warnings():
         # A taken port is no trouble: another is found, and the log line names it.
         warnings.filterwarnings("ignore", message="Port .* is already in use")
-        return LocalCluster(
-            **options,
-            **placed,
-            scheduler_kwargs={"dashboard": False, "dashboard_address": web},
-        )
+        try:
+            return LocalCluster(
+                **options,
+                **placed,
+                scheduler_kwargs={"dashboard": False, "dashboard_address": web},
+            )
+        # Dask raises this and that, AssertionError where a worker takes too long.
+        except Exception as error:
+            for child in multiprocessing.active_children():
+                if child not in others:
+                    child.kill()
+                    child.join()
+            raise ClusterError(
+                f"the local Dask cluster did not start: {_line(error)}. The lines above "
+                "may say what its workers died of; usual are too little memory, a "
+                "local_directory that cannot be written to, and more than "
+                f"{START_TIMEOUT:.0f} s for the start of a worker."
+            ) from error
 
 
-def sized(settings: LocalClusterSettings) -> dict[str, Any]:
-    """Fill in what the settings leave to the machine: workers, threads, memory."""
-    from dask.system import CPU_COUNT
-    from distributed.system import MEMORY_LIMIT
-
-    n_workers = settings.n_workers or (CPU_COUNT if settings.processes else 1)
-    threads = settings.threads_per_worker or max(1, CPU_COUNT // n_workers)
-    memory = settings.memory_limit or MEMORY_LIMIT // n_workers
-    return {
-        "n_workers": n_workers,
-        "threads_per_worker": threads,
-        "processes": settings.processes,
-        "memory_limit": memory,
-        "dashboard_address": settings.dashboard_address,
-        "local_directory": settings.local_directory,
-        "silence_logs": logging.WARNING,
-    }
+def _line(error: BaseException) -> str:
+    """Say in one line what an error, and the one that it came from, say."""
+    errors = [error, error.__cause__] if error.__cause__ else [error]
+    said = ": ".join(str(error) or type(error).__name__ for error in errors)
+    # Where in Dask it was is of no use here.
+    return re.sub(r"in <[^>]*>: ", "", " ".join(said.split())).rstrip(".")
 
 
-def check_address(address: str, allow_insecure: bool) -> None:
-    """Refuse a scheduler that is neither local nor encrypted, unless told otherwise.
+def _quiet_plugin():
+    """Make a plugin that keeps failed tasks out of the logs of workers.
 
-    Raises:
-        InsecureScheduler: with what to do instead.
+    Their errors reach the main process, and are told there once.
     """
-    parts = urlsplit(address)
-    local = (parts.hostname or "") in ("127.0.0.1", "localhost", "::1")
-    if parts.scheme in ("tls", "inproc") or local or allow_insecure:
-        return
-    raise InsecureScheduler(
-        f"dask.scheduler {address}: a scheduler without TLS runs whatever anyone who "
-        "reaches it sends. Use a tls:// address (Dask's 'distributed.comm.tls' "
-        "configuration holds the certificates), or set allow_insecure: true in "
-        "dask.yml if the network itself is trusted."
-    )
+    from distributed import WorkerPlugin
+
+    class QuietFailures(WorkerPlugin):
+        name = "quiet-failures"
+
+        def setup(self, worker) -> None:
+            logging.getLogger("distributed.worker").addFilter(_is_no_failed_task)
+
+        def teardown(self, worker) -> None:
+            logging.getLogger("distributed.worker").removeFilter(_is_no_failed_task)
+
+    return QuietFailures()
+
+
+def _is_no_failed_task(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("Compute Failed")
 
 
 def reuse_freed_memory() -> None:

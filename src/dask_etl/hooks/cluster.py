@@ -9,7 +9,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
-from dask_etl.errors import explanation
+from dask_etl.errors import ClusterError, explanation
 
 
 class ClusterHooks:
@@ -36,11 +36,20 @@ class ClusterHooks:
                 "ParallelRunner cannot share a Dask client between processes: the "
                 "run would hang. Leave the runner out; Dask runs in parallel itself."
             )
-        from dask_etl.engine.cluster import Cluster, DaskSettings
+        from pydantic import ValidationError
+
+        from dask_etl.engine.cluster import Cluster
+        from dask_etl.engine.cluster_settings import DaskSettings
 
         try:
             self._cluster = Cluster(DaskSettings.model_validate(self._config))
-        except (ValueError, OSError) as error:
+        except ValidationError as error:
+            said = "; ".join(
+                f"{'.'.join(map(str, wrong['loc']))} {wrong['input']!r}: {wrong['msg']}"
+                for wrong in error.errors()
+            )
+            raise click.ClickException(f"dask.yml: {said}") from error
+        except ClusterError as error:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
         atexit.register(self._close)

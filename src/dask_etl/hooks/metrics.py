@@ -1,22 +1,27 @@
 """What every node costs, recorded with the run."""
 
 import contextlib
+import logging
 import threading
 from collections.abc import Generator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+import pandas as pd
 from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
-from kedro.io import DataCatalog
+from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline.node import Node
 
+from dask_etl.errors import TableMissing, explained, explanation
 from dask_etl.monitor import (
     ResourceMonitor,
     keep_latest_runs,
     with_pipeline_totals,
 )
+
+logger = logging.getLogger(__name__)
 
 RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
@@ -84,7 +89,10 @@ class MetricsHooks:
         with self._lock:
             self._enter(node)
             if dataset_name == RUN_METRICS and self._records:
-                self._write()
+                table = self._write()
+                if table is not None:
+                    # Who reads the metrics in this run gets what there is.
+                    self._catalog[RUN_METRICS] = MemoryDataset(table)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -154,12 +162,44 @@ class MetricsHooks:
             }
         )
 
-    def _write(self) -> None:
+    def _write(self) -> pd.DataFrame | None:
+        """Add the run's records to those of earlier runs.
+
+        What stands in the way, whatever it is, is told and fails nothing: the tables
+        that were measured are committed.
+
+        Returns:
+            The metrics if they could not be written.
+        """
         dataset = self._catalog[RUN_METRICS]
-        history = dataset.load().to_dict("records") if dataset.exists() else []
+        history, lost = [], None
+        try:
+            history = dataset.load().to_dict("records")
+        except Exception as error:
+            if not isinstance(explained(error), TableMissing):
+                lost = error
         others = [record for record in history if record["run_id"] != self._run_id]
-        table = with_pipeline_totals([*others, *self._records])
-        dataset.save(keep_latest_runs(table, RUNS_KEPT))
+        table = keep_latest_runs(
+            with_pipeline_totals([*others, *self._records]), RUNS_KEPT
+        )
+        try:
+            dataset.save(table)
+        except Exception as error:
+            logger.warning(
+                "What run %s cost was not recorded in %s: %s",
+                self._run_id,
+                RUN_METRICS,
+                explanation(error) or error,
+            )
+            return table
+        if lost is not None:
+            logger.warning(
+                "%s is begun anew with this run, the costs of earlier ones cannot be "
+                "read: %s",
+                RUN_METRICS,
+                explanation(lost) or lost,
+            )
+        return None
 
 
 def _release_memory() -> None:

@@ -68,10 +68,18 @@ def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
     return schema.raw(**types)
 
 
-def conform(table: pa.Table, target: pa.Schema, file: str) -> pa.Table:
+def conform(
+    table: pa.Table, target: pa.Schema, file: str, first_row: int = 0
+) -> pa.Table:
     """Cast a raw file's rows to the unified schema.
 
     Columns that the target does not have are left out, their order is the target's.
+
+    Args:
+        table: rows of the file.
+        target: what :func:`unify` found.
+        file: its name, for messages.
+        first_row: number of the table's first row within the file.
 
     Raises:
         SchemaError: a value does not fit, e.g. an unsigned id beyond int64.
@@ -79,27 +87,48 @@ def conform(table: pa.Table, target: pa.Schema, file: str) -> pa.Table:
     columns = [
         table[field.name]
         if table.schema.field(field.name).type == field.type
-        else _cast(table[field.name], field, file)
+        else _cast(table[field.name], field, file, first_row)
         for field in target
     ]
     return pa.table(columns, schema=target)
 
 
-def _cast(column: pa.ChunkedArray, field: pa.Field, file: str) -> pa.ChunkedArray:
-    if pa.types.is_timestamp(field.type) and pa.types.is_timestamp(column.type):
-        # Nanoseconds are cut to microseconds: no rule or feature looks below them.
-        return pc.cast(column, field.type, safe=column.type.unit != "ns")
+def _cast(
+    column: pa.ChunkedArray, field: pa.Field, file: str, first_row: int
+) -> pa.ChunkedArray:
     if field.name in IDS and pa.types.is_floating(column.type):
         check_exact_ids(pc.max(pc.abs(column)).as_py(), field.name, file)
     try:
-        if pa.types.is_dictionary(field.type):
-            return column.cast(pa.string()).dictionary_encode()
-        return column.cast(field.type)
+        return _converted(column, field.type)
     except pa.ArrowInvalid as error:
+        row = _first_misfit(column, field.type)
         raise SchemaError(
-            f"{file}: column '{field.name}' of type {column.type} has a value that "
-            f"{field.type} cannot hold ({error}); correct it at the source"
+            f"{file}, row {first_row + row}: column '{field.name}' of type "
+            f"{column.type} has a value that {field.type} cannot hold ({error}); "
+            "correct it at the source"
         ) from error
+
+
+def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(kind) and pa.types.is_timestamp(column.type):
+        # Nanoseconds are cut to microseconds: no rule or feature looks below them.
+        return pc.cast(column, kind, safe=column.type.unit != "ns")
+    if pa.types.is_dictionary(kind):
+        return column.cast(pa.string()).dictionary_encode()
+    return column.cast(kind)
+
+
+def _first_misfit(column: pa.ChunkedArray, kind: pa.DataType) -> int:
+    """Return the position of the first value that cannot be converted."""
+    fits, ends = 0, len(column)
+    while ends - fits > 1:
+        middle = (fits + ends) // 2
+        try:
+            _converted(column.slice(fits, middle - fits), kind)
+            fits = middle
+        except pa.ArrowInvalid:
+            ends = middle
+    return fits
 
 
 def check_exact_ids(largest: float | None, column: str, file: str) -> None:

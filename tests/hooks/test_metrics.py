@@ -1,0 +1,103 @@
+"""Measuring a run never fails it: its tables are committed already."""
+
+import logging
+
+import pytest
+
+from dask_etl.datasets import PandasParquetDataset
+
+ONE = ["data_generation"]
+
+
+def metrics(project) -> PandasParquetDataset:
+    return PandasParquetDataset(filepath=str(project.data / "08_reporting/run_metrics"))
+
+
+def recorded(project) -> int:
+    return metrics(project).load()["run_id"].nunique()
+
+
+def committed(project) -> str:
+    folder = str(project.data / "01_raw/transactions")
+    return PandasParquetDataset(filepath=folder).store.current()
+
+
+def warnings(caplog) -> list[str]:
+    return [
+        record.message
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and record.name.startswith("dask_etl")
+    ]
+
+
+def damaged_part(project):
+    store = metrics(project).store
+    store.filesystem.pipe_file(store.path(store.current(), "part-00000.parquet"), b"?")
+
+
+def damaged_manifest(project):
+    store = metrics(project).store
+    store.filesystem.pipe_file(store.path(store.current(), "manifest.json"), b"?")
+
+
+@pytest.mark.parametrize("damage", [damaged_part, damaged_manifest])
+def test_damaged_metrics_are_begun_anew_and_it_is_said(project, caplog, damage):
+    project.run(*ONE)
+    project.run(*ONE)
+    assert recorded(project) == 2
+    assert warnings(caplog) == []
+    damage(project)
+    project.run(*ONE)
+    assert recorded(project) == 1
+    [said] = warnings(caplog)
+    assert said.startswith("run_metrics is begun anew with this run, the costs of ")
+    assert str(project.data / "08_reporting/run_metrics") in said
+
+
+def locked(project):
+    store = metrics(project).store
+    store.acquire()
+    return store.release
+
+
+def damaged_pointer(project):
+    (project.data / "08_reporting/run_metrics/current.json").write_bytes(b"?")
+
+
+def not_a_folder(project):
+    folder = project.data / "08_reporting/run_metrics"
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_bytes(b"")
+
+
+OBSTACLES = {
+    locked: "another run is writing this table",
+    damaged_pointer: "current.json: unreadable",
+    not_a_folder: "cannot be written",
+}
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_metrics_that_cannot_be_written_fail_no_run(project, caplog, obstacle):
+    project.run(*ONE)
+    before = committed(project)
+    release = obstacle(project)
+    project.run(*ONE)
+    if release:
+        release()
+    assert committed(project) != before
+    [said] = warnings(caplog)
+    assert "was not recorded in run_metrics: " in said
+    assert OBSTACLES[obstacle] in said
+
+
+def test_the_report_of_a_run_has_its_costs_even_where_they_cannot_be_kept(
+    project, caplog
+):
+    project.run(*ONE)
+    damaged_pointer(project)
+    project.run()
+    [said] = [line for line in warnings(caplog) if "run_metrics" in line]
+    assert "was not recorded" in said
+    report = (project.data / "08_reporting/report.md").read_text()
+    assert "No run has been measured yet" not in report
