@@ -94,11 +94,13 @@ def test_wide_data_are_computed_as_the_oracle_does(tmp_path):
 LAYOUTS = {
     # Files, rows of their row groups, rows per partition: partitions that this makes.
     "3 files": (3, None, 1_000_000, 1),
-    "17 files, each a partition": (17, None, 100, 17),
+    "17 files, each a partition": (17, None, 120, 17),
     "17 files, two by two": (17, None, 600, 9),
     "200 files, many together": (200, None, 1_000, 4),
     "1 file, taken apart at its row groups": (1, 150, 400, 9),
     "3 files, taken apart at their row groups": (3, 97, 200, 15),
+    "1 file, one row group cut into slices": (1, ROWS, 333, 13),
+    "3 files, large row groups cut and small ones not": (3, 1_000, 300, 15),
 }
 
 
