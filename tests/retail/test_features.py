@@ -10,7 +10,10 @@ from dask_etl.retail import schema
 from dask_etl.retail.features import InvalidValue, add_features, fill_missing
 from dask_etl.retail.parameters import Features
 
-LABELS = {"product_category": ["Toys", "Unknown"], "region": ["North", "Unknown"]}
+LABELS = {
+    "product_category": pa.array(["Toys", "Unknown"]),
+    "region": pa.array(["North", "Unknown"]),
+}
 GOOD = {
     "transaction_id": 1,
     "customer_id": 1,

@@ -1,5 +1,6 @@
 """Partial summaries merge to the same table in whatever order and grouping."""
 
+import tracemalloc
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dask_etl.retail import schema
-from dask_etl.retail.features import add_features, day_numbers, fill_missing
+from dask_etl.retail.features import add_features, calendar, day_numbers, fill_missing
 from dask_etl.retail.parameters import Features
 from dask_etl.retail.rules import broken_rules
 from dask_etl.retail.summaries import (
+    SUMS,
     Domain,
     cube_partial,
     customers_partial,
@@ -34,10 +36,10 @@ def clean_rows(seed: int, **options) -> pa.Table:
     return add_features(fill_missing(kept, LABELS[seed]), Features())
 
 
-def labels_of(seed: int, **options) -> dict[str, tuple[str, ...]]:
+def labels_of(seed: int, **options) -> dict[str, pa.Array]:
     raw = dirty_transactions(ROWS, seed, **options)
     return {
-        name: tuple(sorted({"Unknown", *filter(None, raw[name].to_pylist())}))
+        name: pa.array(sorted({"Unknown", *filter(None, raw[name].to_pylist())}))
         for name in schema.LABEL_COLUMNS
     }
 
@@ -181,6 +183,69 @@ def assert_sums(row: dict, lines: list[dict]) -> None:
     assert row["returned_revenue_cents"] == sum(np.compress(returned, cents))
     assert row["rating_sum"] == millionths / 1_000_000
     assert row["rating_count"] == len(ratings)
+
+
+def test_memory_follows_the_rows_not_what_there_could_be():
+    """100,000 labels of either kind and 125 years, in 800 rows of 400 customers."""
+    rows, labels = 800, 100_000
+    random = np.random.default_rng(1)
+    names = pa.array([f"label {number:05d}" for number in range(labels)])
+    clean = CLEAN[1].take(pa.array(random.integers(0, len(CLEAN[1]), rows)))
+    days = random.integers(-25_567, 20_000, rows)
+    columns = {
+        "timestamp": pa.array(days * 86_400_000_000, schema.TIMESTAMP),
+        "customer_id": pa.array(random.integers(1, 400, rows)),
+        **{
+            name: pa.DictionaryArray.from_arrays(
+                random.integers(0, labels, rows).astype(np.int32), names
+            )
+            for name in schema.LABEL_COLUMNS
+        },
+        **{
+            name: pa.array(values)
+            for name, values in calendar(days).items()
+            if name in ("year", "month")
+        },
+    }
+    for name, values in columns.items():
+        position = clean.schema.get_field_index(name)
+        clean = clean.set_column(position, name, pa.chunked_array([values]))
+    clean = clean.combine_chunks()
+    first = int(np.datetime64("1900-01", "M").astype(int))
+    domain = Domain(dict.fromkeys(schema.LABEL_COLUMNS, names), first, 1_600)
+    tracemalloc.start()
+    try:
+        partials = cube_partial(clean), customers_partial(clean, domain)
+        merged = merge_cubes([partials[0]] * 2), merge_customers([partials[1]] * 2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1000 * rows
+    assert sum(table.nbytes for table in (*partials, *merged)) < 1000 * rows
+    assert len(merged[0]) == rows
+    tables = [finish_customers(table, domain) for table in (partials[1], merged[1])]
+    names = ["customer_id", "regions", "product_categories", "months"]
+    assert tables[0].select(names).equals(tables[1].select(names))
+    assert sum(map(len, tables[0]["regions"].to_pylist())) > 790
+
+
+def test_cells_beyond_64_bits_are_told_apart():
+    """Where the number of cells of the cube has no room in int64."""
+    large = 2**31 - 1
+    partial = pa.table(
+        {
+            "day": pa.array([large, 0, large, 0], pa.int32()),
+            "region": pa.array([0, large, 0, large], pa.int32()),
+            "product_category": pa.array([large, 0, large, 1], pa.int32()),
+            **{name: np.ones(4, np.int64) for name in SUMS},
+        }
+    )
+    merged = merge_cubes([partial]).to_pylist()
+    assert [tuple(row.values())[:4] for row in merged] == [
+        (0, large, 0, 1),
+        (0, large, 1, 1),
+        (large, 0, large, 2),
+    ]
 
 
 IDS = st.one_of(

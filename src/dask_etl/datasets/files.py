@@ -4,6 +4,7 @@ A *partition* is what one task reads: one or more segments, each a file or some 
 its row groups, so that small files come together and large ones are taken apart.
 """
 
+import functools
 import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +13,11 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from dask_etl.datasets.slices import read_slice
 from dask_etl.datasets.versions import PartFile, checksum, put
 from dask_etl.errors import StorageError
 from dask_etl.retail.conform import conform
-from dask_etl.storage.folder import check_file, state_of, unreadable
+from dask_etl.storage.folder import check_file, footer, state_of, unreadable
 
 LOW_CARDINALITY = {"quantity", "discount", "rating"}
 """Numeric columns of few distinct values, worth a dictionary."""
@@ -35,6 +37,8 @@ class Segment:
         rows: how many rows.
         bytes: size of the file.
         row_groups: which ones; None for all.
+        skip: rows of the row groups before the segment's, which is a slice of one row
+            group; None for all rows.
         checksum: XXH3 of the file; None where nobody recorded it.
         modified: when the file was changed, where there is no checksum.
     """
@@ -45,11 +49,23 @@ class Segment:
     rows: int
     bytes: int
     row_groups: tuple[int, ...] | None = None
+    skip: int | None = None
     checksum: str | None = None
     modified: str | None = None
 
 
 Partition = tuple[Segment, ...]
+
+_BUFFER = 1 << 20
+"""Bytes of a column that are fetched at a time of a row group read in slices."""
+
+_BATCH = 1 << 17
+"""Rows that are decoded at a time there."""
+
+_MANY = 256
+_SMALL = 10_000
+"""Beyond so many partitions, none of fewer rows than this is of use: a task costs
+several milliseconds, whatever it has to do."""
 
 
 @dataclass(frozen=True)
@@ -92,18 +108,12 @@ class PartReader:
 
     def _read_segment(self, segment: Segment) -> pa.Table:
         target = self._target()
-        labels = [field.name for field in target if pa.types.is_dictionary(field.type)]
         try:
-            with _open(self.filesystem, segment) as source:
-                # Pages of other people's files may carry a checksum: it is compared.
-                file = pq.ParquetFile(
-                    source, read_dictionary=labels, page_checksum_verification=True
-                )
-                table = file.read_row_groups(
-                    segment.row_groups or range(file.num_row_groups),
-                    columns=target.names,
-                    use_threads=self.threads,
-                )
+            table = (
+                self._read_groups(segment)
+                if segment.skip is None
+                else self._read_slice(segment)
+            )
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(segment.path, error) from error
         if len(table) != segment.rows:
@@ -115,11 +125,65 @@ class PartReader:
         # Dictionaries are read with 32-bit indices, whatever they were written with.
         return table if table.schema == target else table.cast(target)
 
+    def _read_groups(self, segment: Segment) -> pa.Table:
+        with _open(self.filesystem, segment) as source:
+            file = self._parquet_file(source, segment)
+            return file.read_row_groups(
+                segment.row_groups or range(file.num_row_groups),
+                columns=self._target().names,
+                use_threads=self.threads,
+            )
+
+    def _read_slice(self, segment: Segment) -> pa.Table:
+        _check_unchanged(self.filesystem, segment)
+        group = _footer_of(self.filesystem, segment).row_group(segment.row_groups[0])
+        columns = tuple(self._target().names)
+        state = (segment.path, segment.bytes, segment.modified, segment.row_groups)
+        key = (self.filesystem, *state, columns, self.threads)
+
+        def batches():
+            with _open(self.filesystem, segment) as source:
+                file = self._parquet_file(source, segment, buffer_size=_BUFFER)
+                yield from file.iter_batches(
+                    min(segment.rows, _BATCH),
+                    row_groups=segment.row_groups,
+                    columns=columns,
+                    use_threads=self.threads,
+                )
+
+        return read_slice(key, batches, segment.skip, segment.rows, group.num_rows)
+
+    def _parquet_file(self, source, segment: Segment, **options) -> pq.ParquetFile:
+        target = self._target()
+        return pq.ParquetFile(
+            source,
+            read_dictionary=[f.name for f in target if pa.types.is_dictionary(f.type)],
+            # The footer of a file that was taken apart is parsed once, not by each task.
+            metadata=segment.row_groups and _footer_of(self.filesystem, segment),
+            # Pages of other people's files may carry a checksum: it is compared.
+            page_checksum_verification=True,
+            **options,
+        )
+
+
+@functools.lru_cache(maxsize=2)
+def _cached_footer(filesystem, path: str, *_state) -> pq.FileMetaData:
+    return footer(filesystem, path)
+
+
+def _footer_of(filesystem, segment: Segment) -> pq.FileMetaData:
+    return _cached_footer(filesystem, segment.path, segment.bytes, segment.modified)
+
 
 def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
     """Open a file: ours checked and in memory, others' to be read where needed."""
     if segment.checksum:
         return pa.BufferReader(read_checked(filesystem, segment))
+    _check_unchanged(filesystem, segment)
+    return filesystem.open(segment.path, "rb")
+
+
+def _check_unchanged(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> None:
     if segment.modified and state_of(filesystem, segment.path) != (
         segment.bytes,
         segment.modified,
@@ -128,7 +192,6 @@ def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
             f"{segment.path}: changed since the run began. Run again when nobody "
             "writes to the folder."
         )
-    return filesystem.open(segment.path, "rb")
 
 
 def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
@@ -152,12 +215,24 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     return content
 
 
+def sensible_rows(wanted: int, total: int) -> int:
+    """Return how many rows a partition gets: those wanted, if they are not too few.
+
+    Args:
+        wanted: ``rows_per_partition`` of the catalog.
+        total: rows of the table.
+    """
+    return max(wanted, min(-(-total // _MANY), _SMALL))
+
+
 def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
     """Group consecutive segments into partitions of about ``rows`` rows.
 
     A segment is never taken apart here, so a partition holds between one segment
-    and as many as fit into ``rows``.
+    and as many as fit into ``rows``; more, where there were thousands of tiny ones.
     """
+    segments = list(segments)
+    rows = sensible_rows(rows, sum(segment.rows for segment in segments))
     grouped: list[Partition] = []
     group: list[Segment] = []
     held = 0

@@ -23,6 +23,7 @@ from dask_etl.datasets.files import (
     PartReader,
     Segment,
     partitions,
+    sensible_rows,
 )
 from dask_etl.datasets.versions import VersionStore, is_unfinished
 from dask_etl.errors import StorageError, TableMissing
@@ -59,7 +60,7 @@ class VersionedParquetDataset(AbstractDataset):
         schema: name of the table in the schema module; None to take the types of
             the data as they are.
         rows_per_partition: rows that one task reads, and that one part of an eager
-            save holds.
+            save holds. Beyond 256 tasks, none reads fewer than 10 000 rows.
         keep_versions: how many versions stay readable.
         load_args: keywords for the load (see the subclasses).
         credentials: of the file system.
@@ -265,12 +266,15 @@ class VersionedParquetDataset(AbstractDataset):
             )
         segments: list[Segment] = []
         found: dict[str, pa.Schema] = {}
-        for file in read_folder(self._filesystem, root, paths):
+        files = read_folder(self._filesystem, root, paths)
+        total = sum(file.footer.num_rows for file in files)
+        wanted = sensible_rows(self.rows_per_partition, total)
+        for file in files:
             rows = file.footer.num_rows
             whole = Segment(
                 file.path, file.name, 0, rows, file.bytes, modified=file.modified
             )
-            segments += _taken_apart(whole, file.footer, self.rows_per_partition)
+            segments += _taken_apart(whole, file.footer, wanted)
             found[file.name] = file.schema
         first, schema = next(iter(found.items()))
         for name, other in found.items():
@@ -294,19 +298,38 @@ def _differences(one: pa.Schema, other: pa.Schema) -> str:
 
 
 def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segment]:
-    """Take a large file apart at its row groups, into segments of about a partition."""
-    if file.rows <= 2 * rows_per_partition or meta.num_row_groups == 1:
+    """Take a large file apart, into segments of about a partition.
+
+    That is at its row groups; a row group of several partitions is cut into slices.
+    """
+    largest = 2 * rows_per_partition
+    if file.rows <= largest:
         yield file
         return
     first_row, rows, groups = 0, 0, []
     for group in range(meta.num_row_groups):
-        rows += meta.row_group(group).num_rows
-        groups.append(group)
-        if rows >= rows_per_partition or group == meta.num_row_groups - 1:
+        held = meta.row_group(group).num_rows
+        # What has come together goes by itself before a row group that is cut, too.
+        if rows and (rows >= rows_per_partition or held > largest):
             yield replace(
                 file, first_row=first_row, rows=rows, row_groups=tuple(groups)
             )
             first_row, rows, groups = first_row + rows, 0, []
+        if held <= largest:
+            rows += held
+            groups.append(group)
+            continue
+        for skip in range(0, held, rows_per_partition):
+            yield replace(
+                file,
+                first_row=first_row + skip,
+                rows=min(rows_per_partition, held - skip),
+                row_groups=(group,),
+                skip=skip,
+            )
+        first_row += held
+    if rows:
+        yield replace(file, first_row=first_row, rows=rows, row_groups=tuple(groups))
 
 
 def _id_type(found: pa.DataType) -> pa.DataType:

@@ -5,6 +5,7 @@ buckets): partitions → barrier → buckets → barrier → next stage. What pa
 barrier lies in scratch files, not in memory.
 """
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,9 +22,14 @@ from dask_etl.engine.partitions import (
     Parts,
     gathered_in,
 )
-from dask_etl.engine.scratch import Scratch
+from dask_etl.engine.scratch import DamagedScratch, Scratch
 from dask_etl.engine.tasks import Merge, Stage
 from dask_etl.errors import WorkersLost
+
+logger = logging.getLogger(__name__)
+
+_REPAIRS = 2
+"""Times that damaged partial results are made again before the run gives up."""
 
 
 def execute(
@@ -40,7 +46,22 @@ def execute(
 
     Returns:
         The parts written, in order, by lazy table.
+
+    Raises:
+        DamagedScratch: partial results are damaged again and again.
     """
+    for _ in range(_REPAIRS):
+        try:
+            return _execute(outputs, scratch)
+        except DamagedScratch as error:
+            # What is intact is found done, so only what is damaged costs time again.
+            logger.warning("Made again, because it was damaged: %s", error)
+    return _execute(outputs, scratch)
+
+
+def _execute(
+    outputs: Mapping[Lazy, PartWriter], scratch: Scratch
+) -> dict[Lazy, list[PartFile]]:
     graph = Graph(outputs, scratch)
     keys = graph.build()
     results = _run(graph, list(keys.values()))

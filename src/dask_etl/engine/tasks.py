@@ -14,8 +14,8 @@ from dask_etl.datasets.versions import PartFile
 from dask_etl.engine.partitions import Gathered, gathered_in
 from dask_etl.engine.scratch import Scratch
 
-FOLD_ROWS = 2_000_000
-"""Rows of partial tables that are merged at a time."""
+FOLD_BYTES = 128 << 20
+"""Size of the partial tables that are merged at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,8 +153,8 @@ def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
     fresh = 0
     for partial in partials:
         group.append(partial)
-        fresh += len(partial)
-        if fresh > FOLD_ROWS:
+        fresh += partial.nbytes
+        if fresh > FOLD_BYTES:
             group, fresh = [gathered.combine(group)], 0
     return gathered.combine(group)
 

@@ -1,10 +1,10 @@
 """What is known of a kept line beyond its raw columns: money, price class, calendar."""
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dask_etl.errors import ExplainedError
 from dask_etl.retail.parameters import Features
@@ -22,7 +22,7 @@ EXACT = 2**53
 """Largest whole number up to which float64 holds every whole number."""
 
 
-def fill_missing(table: pa.Table, labels: Mapping[str, Sequence[str]]) -> pa.Table:
+def fill_missing(table: pa.Table, labels: Mapping[str, pa.Array]) -> pa.Table:
     """Give the optional columns of kept rows their values.
 
     ``discount`` becomes 0, ``is_returned`` false, the label columns ``"Unknown"``;
@@ -61,15 +61,15 @@ def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
     return pa.array(values.astype(np.int64))
 
 
-def _relabel(column: pa.ChunkedArray, labels: Sequence[str]) -> pa.DictionaryArray:
+def _relabel(column: pa.ChunkedArray, labels: pa.Array) -> pa.DictionaryArray:
     """Encode a dictionary column anew with ``labels``; null becomes "Unknown"."""
     local = column.combine_chunks()
-    code = {label: position for position, label in enumerate(labels)}
+    lookup = pc.index_in(local.dictionary, labels).fill_null(-1).to_numpy()
     # The last entry of the look-up is that of a null, whose index is read as -1.
-    lookup = [code.get(label, -1) for label in local.dictionary.to_pylist()]
-    lookup = np.array([*lookup, code[UNKNOWN]], np.int32)
+    unknown = pc.index(labels, UNKNOWN).as_py()
+    lookup = np.append(lookup, np.int32(unknown))
     codes = lookup[local.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    return pa.DictionaryArray.from_arrays(codes, pa.array(labels, pa.string()))
+    return pa.DictionaryArray.from_arrays(codes, labels)
 
 
 def add_features(table: pa.Table, features: Features) -> pa.Table:
@@ -121,7 +121,6 @@ def calendar(days: np.ndarray) -> dict[str, np.ndarray]:
     return {name: values[offsets] for name, values in known.items()}
 
 
-@functools.lru_cache(maxsize=256)
 def _calendar_of(first: int, last: int) -> dict[str, np.ndarray]:
     days = np.arange(first, last + 1)
     months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)

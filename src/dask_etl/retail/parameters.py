@@ -122,10 +122,16 @@ class Missing(Strict):
 
 
 class Generation(Strict):
-    """How many transactions to generate, over which period, and how dirty."""
+    """How many transactions to generate, over which period, and how dirty.
+
+    ``regions`` and ``categories``: how many; null for the few named ones.
+    """
 
     rows: int = Field(10_000_000, ge=0, le=1_000_000_000)
     customers: int = Field(500_000, ge=1, le=100_000_000)
+    # So many that each still is one of the 4096 entries of a lookup.
+    regions: int | None = Field(None, ge=1, le=2_000)
+    categories: int | None = Field(None, ge=1, le=500)
     start: Day = date(2023, 1, 1)
     end: Day = date(2024, 12, 31)
     seed: int = Field(42, ge=0, lt=2**63)

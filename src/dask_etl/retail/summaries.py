@@ -2,20 +2,21 @@
 
 A *partial* holds whole numbers only (revenue in cents, ratings in millionths), so that
 merging is exact, associative and commutative: any partitioning gives the same table.
-Sets (where and when a customer bought) travel as bits of unsigned words. Partials pass
+Where and when a customer bought travels as :mod:`dask_etl.retail.sets`. Partials pass
 through files, so they are no wider than they need be: counts are int32 until merged.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from dask_etl.retail import schema
 from dask_etl.retail.features import day_numbers
 from dask_etl.retail.rules import numbers
+from dask_etl.retail.sets import named, sets_of, union
 
 MILLIONTHS = 1_000_000
 SUMS = (
@@ -30,8 +31,15 @@ SUMS = (
 COUNTS = {"lines", "returned_lines", "rating_count"}
 """Sums that one partition cannot make larger than its number of rows."""
 
+SETS = ("regions", "product_categories", "months")
+_JOINED = {
+    "first": (np.iinfo(np.int64).max, np.minimum),
+    "last": (np.iinfo(np.int64).min, np.maximum),
+}
+"""How what is no sum is joined: what to begin with, and the function."""
+
 CUBE_KEYS = ("day", "region", "product_category")
-_DENSE_CELLS = 4_000_000
+_MOST_CELLS = 2**63
 
 
 @dataclass(frozen=True)
@@ -39,12 +47,13 @@ class Domain:
     """What only a look at every row tells: the labels and the months there are.
 
     Attributes:
-        labels: all labels by label column, sorted, "Unknown" among them.
+        labels: all labels by label column, sorted, "Unknown" among them,
+            as Arrow strings.
         first_month: first calendar month of the kept rows, months since 1970.
         months: how many calendar months the kept rows span.
     """
 
-    labels: dict[str, tuple[str, ...]]
+    labels: dict[str, pa.Array]
     first_month: int
     months: int
 
@@ -88,53 +97,105 @@ def cube_partial(table: pa.Table) -> pa.Table:
 
     Returns:
         ``day`` (days since 1970), ``region``, ``product_category`` (dictionary
-        codes) and :data:`SUMS`, whole numbers; one row per cell that has lines.
+        codes) and :data:`SUMS`, whole numbers; one row per cell that has lines,
+        sorted by cell.
     """
-    days = day_numbers(table)
     region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
-    first = int(days.min()) if len(days) else 0
-    shape = (
-        int(days.max()) - first + 1 if len(days) else 0,
-        len(region.dictionary),
-        len(category.dictionary),
-    )
-    cells = ((days - first) * shape[1] + region.indices.to_numpy()) * shape[2]
-    cells += category.indices.to_numpy()
-    if np.prod(shape) <= _DENSE_CELLS:
-        found = np.arange(np.prod(shape))
+    keys = [
+        day_numbers(table).astype(np.int32),
+        region.indices.to_numpy(),
+        category.indices.to_numpy(),
+    ]
+    cells, shape = _cells(keys)
+    if 0 < math.prod(shape) <= 2 * len(table):
+        sums = _sums(table, cells, math.prod(shape))
+        present = sums["lines"].nonzero()[0]
+        sums = {name: values[present] for name, values in sums.items()}
+        first = [key.min() for key in keys]
+        found = np.unravel_index(present, shape)
+        keys = [place + low for place, low in zip(found, first, strict=True)]
     else:
-        cells, found = pd.factorize(cells)
-    sums = _sums(table, cells, len(found))
-    present = sums["lines"] > 0
-    keys = np.unravel_index(found[present], shape) if len(days) else ([], [], [])
+        # Most cells are empty: memory follows the rows, not days × labels.
+        order, starts = _by_cell(keys)
+        group = np.zeros(len(table), np.int32)
+        group[starts[1:]] = 1
+        numbering = np.empty(len(table), np.int32)
+        numbering[order] = group.cumsum(dtype=np.int32)
+        sums = _sums(table, numbering, len(starts))
+        keys = [key[order[starts]] for key in keys]
     return pa.table(
         {
-            "day": np.asarray(keys[0], np.int64) + first,
-            "region": np.asarray(keys[1], np.int64),
-            "product_category": np.asarray(keys[2], np.int64),
-            **{name: values[present] for name, values in sums.items()},
+            **{
+                name: pa.array(key, pa.int32())
+                for name, key in zip(CUBE_KEYS, keys, strict=True)
+            },
+            **sums,
         }
     )
 
 
+def _cells(keys: Sequence[np.ndarray]) -> tuple[np.ndarray | None, tuple[int, ...]]:
+    """Number the cells of a box that holds all keys, in the order of the keys.
+
+    Returns:
+        The number of each row's cell, None if int64 could not hold it; the box.
+    """
+    if not len(keys[0]):
+        return np.empty(0, np.int64), (0,) * len(keys)
+    lowest = [int(key.min()) for key in keys]
+    shape = tuple(
+        int(key.max()) - low + 1 for key, low in zip(keys, lowest, strict=True)
+    )
+    if math.prod(shape) >= _MOST_CELLS:
+        return None, shape
+    cells = np.zeros(len(keys[0]), np.int64)
+    for key, low, size in zip(keys, lowest, shape, strict=True):
+        cells *= size
+        cells += key
+        cells -= low
+    return cells, shape
+
+
+def _by_cell(keys: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Sort rows by several keys, the first one first.
+
+    Returns:
+        The order of the rows, and where in it each new combination begins.
+    """
+    cells, _ = _cells(keys)
+    order = np.lexsort(keys[::-1]) if cells is None else np.argsort(cells)
+    begins = np.ones(len(order), bool)
+    begins[1:] = False
+    for key in keys if cells is None else [cells]:
+        ordered = key[order]
+        begins[1:] |= ordered[1:] != ordered[:-1]
+    return order, begins.nonzero()[0]
+
+
 def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
     """Merge cube partials into one, sorted by day and codes."""
-    merged = (
-        _joined(partials)
-        .group_by(list(CUBE_KEYS), use_threads=False)
-        .aggregate([(name, "sum") for name in SUMS])
-    )
-    return merged.rename_columns([*CUBE_KEYS, *SUMS]).sort_by(
-        [(name, "ascending") for name in CUBE_KEYS]
-    )
+    joined = _joined(partials)
+    keys = [joined[name].to_numpy() for name in CUBE_KEYS]
+    order, starts = _by_cell(keys)
+    merged = {
+        name: key[order[starts]] for name, key in zip(CUBE_KEYS, keys, strict=True)
+    }
+    for name in SUMS:
+        values = joined[name].to_numpy()[order]
+        merged[name] = (
+            np.add.reduceat(values, starts, dtype=np.int64)
+            if len(starts)
+            else values.astype(np.int64)
+        )
+    return pa.table(merged)
 
 
 def finish_cube(merged: pa.Table, domain: Domain) -> pa.Table:
     """Turn a merged cube partial into ``schema.SALES_CUBE``."""
     columns = _finished_sums(merged)
-    columns["day"] = merged["day"].cast(pa.int32()).cast(pa.date32())
+    columns["day"] = merged["day"].cast(pa.date32())
     for name in CUBE_KEYS[1:]:
-        columns[name] = pa.array(domain.labels[name], pa.string()).take(merged[name])
+        columns[name] = domain.labels[name].take(merged[name])
     return _as(schema.SALES_CUBE, columns)
 
 
@@ -147,8 +208,9 @@ def customers_partial(table: pa.Table, domain: Domain) -> pa.Table:
         domain: the labels and months of the whole data set.
 
     Returns:
-        ``customer_id``, :data:`SUMS`, ``first``/``last`` purchase (µs since 1970) and
-        words of bits ``regions_0`` …, ``product_categories_0`` …, ``months_0`` …
+        One row per customer: ``customer_id``, :data:`SUMS`, ``first``/``last``
+        purchase (µs since 1970) and the sets ``regions``, ``product_categories``
+        (codes) and ``months`` (counted from the domain's first).
     """
     codes, ids = encode(table["customer_id"].combine_chunks())
     sums = _sums(table, codes, len(ids))
@@ -173,9 +235,8 @@ def customers_partial(table: pa.Table, domain: Domain) -> pa.Table:
             "first": first,
             "last": last,
             **{
-                word: bits
+                name: sets_of(codes, values, len(ids), size)
                 for name, values, size in sets
-                for word, bits in _bit_words(name, codes, values, len(ids), size)
             },
         }
     )
@@ -199,42 +260,25 @@ def encode(ids: pa.Array) -> tuple[np.ndarray, pa.Array]:
     return encoded.indices.to_numpy(), encoded.dictionary
 
 
-def _bit_words(
-    name: str, groups: np.ndarray, values: np.ndarray, count: int, size: int
-):
-    """Yield columns of 64 bits in which group g has bit v set for each of its values."""
-    word = np.min_scalar_type((1 << min(size, 64)) - 1)
-    bits = np.left_shift(word.type(1), (values & 63).astype(word))
-    word_of = values >> 6
-    for position in range((size + 63) // 64):
-        words = np.zeros(count, word)
-        if size <= 64:
-            np.bitwise_or.at(words, groups, bits)
-        else:
-            rows = (word_of == position).nonzero()[0]
-            np.bitwise_or.at(words, groups[rows], bits[rows])
-        yield f"{name}_{position}", words
-
-
 def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
-    """Merge customer partials into one row per customer."""
-    joined = _joined(partials)
-    codes, ids = encode(joined["customer_id"].combine_chunks())
+    """Merge customer partials, each with a customer once, into one of the same kind."""
+    codes, ids = encode(
+        pa.chunked_array(
+            [partial["customer_id"].combine_chunks() for partial in partials]
+        ).combine_chunks()
+    )
+    ends = np.cumsum([len(partial) for partial in partials])
+    codes = np.split(codes, ends[:-1])
     columns = {"customer_id": ids}
-    for name in joined.column_names[1:]:
-        values = joined[name].to_numpy()
-        if name == "first":
-            merged = np.full(len(ids), np.iinfo(np.int64).max)
-            np.minimum.at(merged, codes, values)
-        elif name == "last":
-            merged = np.full(len(ids), np.iinfo(np.int64).min)
-            np.maximum.at(merged, codes, values)
-        elif name in SUMS:
-            merged = np.zeros(len(ids), np.int64)
-            np.add.at(merged, codes, values.astype(np.int64))
-        else:
-            merged = np.zeros(len(ids), values.dtype)
-            np.bitwise_or.at(merged, codes, values)
+    for name in partials[0].column_names[1:]:
+        found = [partial[name].combine_chunks() for partial in partials]
+        if name in SETS:
+            columns[name] = union(zip(codes, found, strict=True), len(ids))
+            continue
+        start, join = _JOINED.get(name, (0, np.add))
+        merged = np.full(len(ids), start, np.int64)
+        for places, values in zip(codes, found, strict=True):
+            merged[places] = join(merged[places], values.to_numpy())
         columns[name] = merged
     return pa.table(columns)
 
@@ -253,29 +297,12 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
     months = np.arange(domain.first_month, domain.first_month + domain.months)
     dates = months.astype("datetime64[M]").astype("datetime64[D]")
     for name, members in (
-        ("regions", pa.array(domain.labels["region"], pa.string())),
-        (
-            "product_categories",
-            pa.array(domain.labels["product_category"], pa.string()),
-        ),
+        ("regions", domain.labels["region"]),
+        ("product_categories", domain.labels["product_category"]),
         ("months", pa.array(dates, pa.date32())),
     ):
-        columns[name] = _sets(merged, name, members)
+        columns[name] = named(merged[name].combine_chunks(), members)
     return _as(schema.customers(merged.schema.field("customer_id").type), columns)
-
-
-def _sets(merged: pa.Table, name: str, members: pa.Array) -> pa.ListArray:
-    """Unpack words of bits into a list column of the members whose bit is set."""
-    words = [column for column in merged.column_names if column.startswith(f"{name}_")]
-    if not words:
-        return pa.array([[]] * len(merged), pa.list_(members.type))
-    packed = np.column_stack([merged[word].to_numpy() for word in words])
-    packed = packed.astype(packed.dtype.newbyteorder("<"), copy=False)
-    flags = np.unpackbits(packed.view(np.uint8), axis=1, bitorder="little")
-    flags = flags[:, : len(members)]
-    offsets = np.concatenate([[0], flags.sum(axis=1, dtype=np.int32).cumsum()])
-    member = flags.nonzero()[1].astype(np.int32)
-    return pa.ListArray.from_arrays(offsets.astype(np.int32), members.take(member))
 
 
 def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:

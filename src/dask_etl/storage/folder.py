@@ -145,19 +145,15 @@ def read_folder(
 
 def _look_at(filesystem, root: str, path: str) -> PlainFile:
     size, modified = state_of(filesystem, path)
-    try:
-        with filesystem.open(path, "rb") as file:
-            footer = pq.read_metadata(file)
-        schema = footer.schema.to_arrow_schema().remove_metadata()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise unreadable(path, error) from error
+    found = footer(filesystem, path)
+    schema = found.schema.to_arrow_schema().remove_metadata()
     twice = [column for column, times in Counter(schema.names).items() if times > 1]
     if twice:
         raise StorageError(
             f"{path}: has more than one column named {', '.join(map(repr, twice))}. "
             "Write it again with a name of its own for every column."
         )
-    return PlainFile(path, name_in(root, path), size, modified, footer, schema)
+    return PlainFile(path, name_in(root, path), size, modified, found, schema)
 
 
 def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str]:
@@ -200,6 +196,19 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
+    """Read a Parquet file's footer.
+
+    Raises:
+        StorageError: the file is not Parquet or cannot be read.
+    """
+    try:
+        with filesystem.open(path, "rb") as file:
+            return pq.read_metadata(file)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise unreadable(path, error) from error
 
 
 def unreadable(path: str, error: Exception) -> StorageError:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dask_etl.pipelines.data_generation import profiles as shop
 from dask_etl.pipelines.data_generation.generator import (
     generate_partition,
     partition_count,
@@ -376,3 +377,37 @@ def test_future_is_after_any_sensible_as_of():
             Generation(rows=100, start="1990-01-01", end=end, defects=defects)
         )["timestamp"]
         assert (time.dt.year >= max(2099, int(end[:4]) + 30)).all()
+
+
+def test_wide_data_have_all_the_regions_and_categories_asked_for():
+    """Each of them is sold, in all years, and the rest of the shop stays as it is."""
+    wide = Generation(
+        rows=60_000,
+        customers=5_000,
+        start="2015-01-01",
+        end="2024-12-31",
+        rows_per_partition=30_000,
+        regions=1_000,
+        categories=200,
+        defects=CLEAN,
+        missing=COMPLETE,
+    )
+    rows = frame(wide)
+    # Some stores are the home of next to nobody among so few customers.
+    assert 980 <= rows["region"].nunique() <= 1_000
+    assert rows["product_category"].nunique() == 200
+    assert set(rows["timestamp"].dt.year) == set(range(2015, 2025))
+    named = frame(wide.model_copy(update={"regions": None, "categories": None}))
+    kinds = rows["product_category"].str.rsplit(" ", n=1).str[0]
+    assert set(kinds) == set(named["product_category"])
+    for column in ("amount", "quantity", "discount", "rating"):
+        assert rows[column].mean() == pytest.approx(named[column].mean(), rel=0.1)
+
+
+@pytest.mark.parametrize("limits", [{"regions": 2_000, "categories": 500}])
+def test_the_most_labels_that_may_be_asked_for_are_all_sold(limits):
+    chosen = shop.profiles(42, **limits)
+    assert set(chosen.region) == set(range(2_000))
+    months = chosen.category.reshape(12, -1)
+    assert set(chosen.category) == set(range(500))
+    assert min(len(set(month)) for month in months) > 490

@@ -1,5 +1,7 @@
 """However the rows are cut and whoever computes them, the tables are the same."""
 
+from datetime import UTC, datetime
+
 import dask.dataframe as dd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -71,14 +73,34 @@ def test_both_engines_compute_what_the_oracle_does(raw, reference, tmp_path):
     assert expected["row_ledger"]["duplicate_transaction_id"][0].as_py() > 100
 
 
+def test_wide_data_are_computed_as_the_oracle_does(tmp_path):
+    """Hundreds of labels of either kind, and a first line 120 years before the rest."""
+    rows = dirty_transactions(1_500, 5, regions=400, categories=150)
+    old = pa.array([datetime(1900, 1, 2, tzinfo=UTC)], schema.TIMESTAMP)
+    times = pa.concat_arrays([rows["timestamp"].combine_chunks()[:-1], old])
+    position = rows.schema.get_field_index("timestamp")
+    files = write_raw(
+        tmp_path / "raw", rows.set_column(position, "timestamp", times), 5
+    )
+    expected = oracle_tables(files, AS_OF)
+    dask = run_dask(raw_dataset(tmp_path / "raw", 400).load(), tmp_path / "out")
+    pandas = run_pandas(tmp_path / "raw")
+    for name in TABLES:
+        assert_matches(dask[name], expected[name], name)
+        assert_matches(pandas[name], expected[name], name)
+    assert dask["sales_cube"]["day"][0].as_py().year == 1900
+
+
 LAYOUTS = {
     # Files, rows of their row groups, rows per partition: partitions that this makes.
     "3 files": (3, None, 1_000_000, 1),
-    "17 files, each a partition": (17, None, 100, 17),
+    "17 files, each a partition": (17, None, 120, 17),
     "17 files, two by two": (17, None, 600, 9),
     "200 files, many together": (200, None, 1_000, 4),
     "1 file, taken apart at its row groups": (1, 150, 400, 9),
     "3 files, taken apart at their row groups": (3, 97, 200, 15),
+    "1 file, one row group cut into slices": (1, ROWS, 333, 13),
+    "3 files, large row groups cut and small ones not": (3, 1_000, 300, 15),
 }
 
 
@@ -121,7 +143,7 @@ def test_buckets_and_merges_in_steps_make_no_difference(
 ):
     """As with many millions of rows, where the limits are what they are set to."""
     monkeypatch.setattr("dask_etl.engine.deduplicate.ROWS_PER_BUCKET", 300)
-    monkeypatch.setattr("dask_etl.engine.tasks.FOLD_ROWS", 50)
+    monkeypatch.setattr("dask_etl.engine.tasks.FOLD_BYTES", 4_000)
     write_raw(tmp_path / "raw", raw, 17)
     frame = raw_dataset(tmp_path / "raw", 100).load()
     tables = run_dask(frame, tmp_path / "out")

@@ -33,11 +33,6 @@ _BLOCK = 1 << 15
 _LAST_BLOCK = 1 << 12
 """Lines that the next partition draws once more, to replay some."""
 
-_LABELS = {
-    "product_category": pa.array([category.name for category in shop.CATEGORIES]),
-    "region": pa.array(list(shop.REGIONS)),
-}
-
 
 def partition_count(generation: Generation) -> int:
     """How many partitions there are; none for no rows."""
@@ -72,7 +67,10 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
     copy_near_duplicates(rng, lines, kinds)
     replay_lines(generation, rng, lines, kinds, previous)
     spoil_lines(generation, rng, lines, kinds)
-    return {"raw_transactions": _raw_table(lines), "generation_truth": _truth(kinds)}
+    return {
+        "raw_transactions": _raw_table(generation, lines),
+        "generation_truth": _truth(kinds),
+    }
 
 
 def _blocks(generation: Generation, index: int) -> list[tuple[int, int]]:
@@ -99,13 +97,18 @@ def _replayable(generation: Generation, index: int) -> Lines:
     return lines.take(kinds == GOOD)
 
 
-def _raw_table(lines: Lines) -> pa.Table:
+def _raw_table(generation: Generation, lines: Lines) -> pa.Table:
+    sold = shop.categories_of(generation.categories)
+    labels = {
+        "product_category": pa.array([category.name for category in sold]),
+        "region": pa.array(list(shop.regions_of(generation.regions))),
+    }
     columns = {}
     for field in schema.raw():
         values, nulls = lines.values[field.name], lines.nulls[field.name]
-        if field.name in _LABELS:
+        if field.name in labels:
             codes = pa.array(values.astype(np.int32), mask=nulls)
-            array = pa.DictionaryArray.from_arrays(codes, _LABELS[field.name])
+            array = pa.DictionaryArray.from_arrays(codes, labels[field.name])
         else:
             array = pa.array(values, type=field.type, mask=nulls)
         columns[field.name] = array

@@ -21,7 +21,7 @@ _HOME = np.uint64(0x9E3779B97F4A7C15)
 class Lines(NamedTuple):
     """Columns by name, as in ``schema.raw()``, and which of their values are null.
 
-    Categories and regions are numbers of the lists in ``profiles``, timestamps are
+    Categories and regions are numbers of the lists that ``profiles`` has, timestamps are
     microseconds since 1970. The value behind a null means nothing.
     """
 
@@ -42,7 +42,7 @@ def draw_lines(
     generation: Generation, rng: np.random.Generator, first: int, count: int
 ) -> Lines:
     """Good lines ``first`` … ``first + count - 1`` of all, in order of arrival."""
-    profiles = shop.profiles(generation.seed)
+    profiles = shop.profiles(generation.seed, generation.regions, generation.categories)
     when = calendar(generation.start, generation.end, generation.seed)
     days = sale_days(rng, when, first, count, generation.rows)
 

@@ -5,6 +5,8 @@ panels show. A lookup turns a random integer into a value by one array access, w
 is several times faster than a draw from the distribution.
 """
 
+import itertools
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -109,13 +111,34 @@ def lookup(weights) -> np.ndarray:
     """Positions of ``weights``, each as often among the 4096 as its weight says."""
     edges = np.cumsum(np.asarray(weights, dtype=float))
     middles = (np.arange(LOOKUP) + 0.5) / LOOKUP * edges[-1]
-    return np.searchsorted(edges, middles, side="right").astype(np.uint8)
+    narrow = np.uint8 if len(edges) < 1 << 7 else np.uint16
+    return np.searchsorted(edges, middles, side="right").astype(narrow)
 
 
-def seasons() -> np.ndarray:
+def categories_of(count: int | None) -> Sequence[Category]:
+    """The named categories, or ``count`` made after their likeness, in turn."""
+    if count is None:
+        return CATEGORIES
+    kinds = len(CATEGORIES)
+    return [
+        kind._replace(name=f"{kind.name} {number // kinds + 1:03d}")
+        for number, kind in zip(range(count), itertools.cycle(CATEGORIES))
+    ]
+
+
+def regions_of(count: int | None) -> dict[str, float]:
+    """The named regions, or ``count`` stores: the first five times the last."""
+    if count is None:
+        return REGIONS
+    return {
+        f"Store {number + 1:04d}": 1 / (number + count / 4) for number in range(count)
+    }
+
+
+def seasons(categories: Sequence[Category] = CATEGORIES) -> np.ndarray:
     """Expected lines by month (12 rows) and category, for a mean day of 1."""
-    share = np.array([category.share for category in CATEGORIES])
-    season = np.array([category.season for category in CATEGORIES])
+    share = np.array([category.share for category in categories])
+    season = np.array([category.season for category in categories])
     season /= season.mean(axis=1, keepdims=True)
     return (season * (share / share.sum())[:, None]).T
 
@@ -141,22 +164,32 @@ class Profiles(NamedTuple):
 
 
 @lru_cache(maxsize=8)
-def profiles(seed: int) -> Profiles:
-    """The lookups; only the price list depends on the seed."""
-    online = np.array([category.online for category in CATEGORIES])
-    returns = np.array([category.returns for category in CATEGORIES])
+def profiles(
+    seed: int, regions: int | None = None, categories: int | None = None
+) -> Profiles:
+    """The lookups; only the price list depends on the seed.
+
+    Args:
+        seed: of the price list.
+        regions: how many; None for the named ones.
+        categories: how many; None for the named ones.
+    """
+    sold = categories_of(categories)
+    online = np.array([category.online for category in sold])
+    returns = np.array([category.returns for category in sold])
+    by_month = seasons(sold)
     return Profiles(
-        category=np.concatenate([lookup(month) for month in seasons()]),
-        price=_price_list(seed),
-        units=np.concatenate([_units(category.units) for category in CATEGORIES]),
-        region=lookup(list(REGIONS.values())),
+        category=np.concatenate([lookup(month) for month in by_month]),
+        price=_price_list(seed, sold),
+        units=np.concatenate([_units(category.units) for category in sold]),
+        region=lookup(list(regions_of(regions).values())),
         discount=np.array(list(_DISCOUNTS))[lookup(list(_DISCOUNTS.values()))],
         rating=np.concatenate(
             [lookup(weights) + 1.0 for weights in (_RATINGS_KEPT, _RATINGS_RETURNED)]
         ),
         online=np.rint(online * (1 << 16)).astype(np.uint16),
         returns=np.outer(returns, [1, ONLINE_RETURNS]).ravel().astype(np.float32),
-        online_share=float(seasons().mean(axis=0) @ online),
+        online_share=float(by_month.mean(axis=0) @ online),
     )
 
 
@@ -166,12 +199,12 @@ def _units(mean: float) -> np.ndarray:
     return lookup(more ** np.arange(_MAX_UNITS)) + np.uint8(1)
 
 
-def _price_list(seed: int) -> np.ndarray:
+def _price_list(seed: int, categories: Sequence[Category]) -> np.ndarray:
     """4096 unit prices for each category, log-normal, in whole cents."""
     rng = random_stream(seed, _PRICES)
-    median = np.array([category.price for category in CATEGORIES])[:, None]
-    spread = np.array([category.spread for category in CATEGORIES])[:, None]
-    noise = rng.standard_normal((len(CATEGORIES), LOOKUP))
+    median = np.array([category.price for category in categories])[:, None]
+    spread = np.array([category.spread for category in categories])[:, None]
+    noise = rng.standard_normal((len(categories), LOOKUP))
     # The same mean and spread for every seed: 4096 draws alone would leave 2 %.
     noise -= noise.mean(axis=1, keepdims=True)
     noise /= noise.std(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dask_etl.engine.partitions import Origin, Tables
 from dask_etl.retail import schema, summaries
@@ -51,18 +52,33 @@ def survey_partition(tables: Tables, as_of: datetime) -> Tables:
     return {"keys": keys, "extent": pa.table(extent)}
 
 
-def domain_of(extents: pa.Table) -> Domain:
-    """Join the extents of all partitions."""
+def merge_extents(partials: Sequence[pa.Table]) -> pa.Table:
+    """Join the extents of several partitions into one; every label stays once."""
+    extents = pa.concat_tables(partials)
+    joined = {
+        name: pa.array([extents[name].combine_chunks().flatten().unique()], kind)
+        for name, kind in ((n, pa.list_(pa.string())) for n in schema.LABEL_COLUMNS)
+    }
+    joined["first"] = pa.array([pc.min(extents["first"]).as_py()], pa.int64())
+    joined["last"] = pa.array([pc.max(extents["last"]).as_py()], pa.int64())
+    return pa.table(joined)
+
+
+def domain_of(extent: pa.Table) -> Domain:
+    """Tell what there is from the joined extent of all partitions."""
     labels = {
-        name: tuple(
+        name: pa.array(
             sorted(
-                {schema.UNKNOWN, *extents[name].combine_chunks().flatten().to_pylist()}
-            )
+                {schema.UNKNOWN, *extent[name].combine_chunks().flatten().to_pylist()}
+            ),
+            pa.string(),
         )
         for name in schema.LABEL_COLUMNS
     }
-    instants = [extents[name].cast(schema.TIMESTAMP) for name in ("first", "last")]
-    first, last = (column.drop_null().to_numpy() for column in instants)
+    first, last = (
+        extent[name].cast(schema.TIMESTAMP).drop_null().to_numpy()
+        for name in ("first", "last")
+    )
     if not len(first):
         return Domain(labels, 0, 0)
     first_month = int(first.min().astype("datetime64[M]").astype(int))
@@ -173,8 +189,3 @@ def summarise_partition(tables: Tables, domain: Domain) -> Tables:
         "cube": summaries.cube_partial(clean),
         "customers": summaries.customers_partial(clean, domain),
     }
-
-
-def concatenate(partials: Sequence[pa.Table]) -> pa.Table:
-    """Put partial tables one after another."""
-    return pa.concat_tables(partials)

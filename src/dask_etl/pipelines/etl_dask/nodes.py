@@ -53,7 +53,9 @@ def survey(raw: DaskFrame, as_of: datetime) -> Survey:
             associative=False,
             scatter=True,
         ),
-        domain=surveyed.gather("extent", kernels.concatenate, finish=kernels.domain_of),
+        domain=surveyed.gather(
+            "extent", kernels.merge_extents, finish=kernels.domain_of
+        ),
         buckets=buckets,
     )
 
