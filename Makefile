@@ -25,6 +25,7 @@ test: $(VENV)/installed-dev
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 
 bench: $(VENV)/installed-dev
 	$(KEDRO) run --pipelines benchmark

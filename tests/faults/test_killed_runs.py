@@ -9,7 +9,7 @@ import psutil
 import pytest
 from kedro.io import DatasetError
 
-from dask_etl.datasets.versions import StorageError
+from dask_etl.storage.files import StorageError
 from engine_runs import stored
 from fault_injection import (
     contents,

@@ -12,13 +12,9 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
 from kedro.pipeline.node import Node
 
-from dask_etl.monitor import (
-    ResourceMonitor,
-    keep_latest_runs,
-    with_pipeline_totals,
-)
+from dask_etl.hooks.monitor import ResourceMonitor
+from dask_etl.hooks.records import RUN_METRICS, keep_latest_runs, with_pipeline_totals
 
-RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
 SELECTIONS = (
     "tags",
@@ -66,7 +62,7 @@ class MetricsHooks:
         """
         # Part of a pipeline, or one with no place for it, is no measurement.
         partial = any(run_params.get(selection) for selection in SELECTIONS)
-        self._catalog = catalog if RUN_METRICS in catalog and not partial else None
+        self._catalog = catalog if RUN_METRICS.name in catalog and not partial else None
         self._pipelines = set(run_params.get("pipeline_names") or []) & set(pipelines)
         self._run_id = str(run_params.get("run_id") or run_params.get("session_id"))
         self._records, self._pipeline, self._node = [], None, None
@@ -83,7 +79,7 @@ class MetricsHooks:
         """Begin a node at its first load; write the records where they are asked for."""
         with self._lock:
             self._enter(node)
-            if dataset_name == RUN_METRICS and self._records:
+            if dataset_name == RUN_METRICS.name and self._records:
                 self._write()
 
     @hook_impl
@@ -155,7 +151,7 @@ class MetricsHooks:
         )
 
     def _write(self) -> None:
-        dataset = self._catalog[RUN_METRICS]
+        dataset = self._catalog[RUN_METRICS.name]
         history = dataset.load().to_dict("records") if dataset.exists() else []
         others = [record for record in history if record["run_id"] != self._run_id]
         table = with_pipeline_totals([*others, *self._records])

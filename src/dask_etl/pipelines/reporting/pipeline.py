@@ -4,6 +4,8 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
+from dask_etl.retail.tables import COMPARED
+
 from .figures import (
     business_insights,
     category_revenue,
@@ -16,7 +18,7 @@ from .figures import (
 )
 from .performance import performance_comparison
 from .report import render_report
-from .verification import TABLES, require_identical, verify_engines
+from .verification import require_identical, verify_engines
 
 ANALYSES = {
     "regions": "dask.region_performance",
@@ -42,7 +44,7 @@ def _nodes() -> list[Node]:
             func=verify_engines,
             inputs={
                 f"{engine}_{table}": f"{engine}.{table}"
-                for table in TABLES
+                for table in COMPARED
                 for engine in ("dask", "pandas")
             },
             outputs="verification",
