@@ -6,7 +6,7 @@ import platform
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dask_etl.monitor import usable_cores
+from dask_etl.hooks.monitor import usable_cores
 
 LIBRARIES = (
     "dask_etl",

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_etl.monitor import ResourceMonitor, usable_cores
+from dask_etl.hooks.monitor import ResourceMonitor, usable_cores
 
 from .caps import memory_cap
 
@@ -36,7 +36,7 @@ class Cost:
     that were waited for; ``read_mb`` and ``written_mb`` count what they read and
     wrote through system calls, from the page cache too, program files included, but
     not what is read through memory maps (None where the system does not tell).
-    ``peak_memory_mb`` is as in :class:`dask_etl.monitor.Usage`.
+    ``peak_memory_mb`` is as in :class:`dask_etl.hooks.monitor.Usage`.
     """
 
     outcome: str

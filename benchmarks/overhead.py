@@ -78,7 +78,7 @@ def _cluster() -> Iterator:
 
 
 def _alone(partitions: int, get) -> dict:
-    from dask._task_spec import Task
+    from dask.task_spec import Task
 
     began = time.perf_counter()
     keys = [("nothing", number) for number in range(partitions)]
@@ -93,8 +93,8 @@ def _engine(partitions: int, _get) -> dict:
     """Run partitions through the engine, which finds the scheduler itself."""
     import fsspec
 
-    from dask_etl.datasets.files import PartWriter
     from dask_etl.engine.scratch import Scratch
+    from dask_etl.storage.parts import PartWriter
 
     filesystem = fsspec.filesystem("file", auto_mkdir=True)
     with tempfile.TemporaryDirectory(prefix="dask-etl-overhead-") as folder:

@@ -19,12 +19,13 @@ import fsspec
 import pyarrow as pa
 
 from dask_etl.datasets import DaskParquetDataset
-from dask_etl.datasets.files import PartWriter
 from dask_etl.engine.cluster import reuse_freed_memory
 from dask_etl.engine.partitions import Partitions
 from dask_etl.pipelines.etl_dask import kernels
-from dask_etl.retail import schema, summaries
+from dask_etl.retail import summaries
 from dask_etl.retail.parameters import Features
+from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
+from dask_etl.storage.parts import PartWriter
 
 AS_OF = datetime(2025, 1, 1, tzinfo=UTC)
 REPEATS = 7
@@ -36,8 +37,8 @@ def main(folder: str) -> None:
     raw = DaskParquetDataset(
         filepath=folder, schema="raw_transactions", rows_per_partition=500_000
     ).load()
-    surveyed = Partitions.of(raw, kernels.SURVEYED_COLUMNS)
-    partitions = Partitions.of(raw)
+    surveyed = Partitions.of(raw, RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
+    partitions = Partitions.of(raw, RAW_TRANSACTIONS)
     item = partitions.items[min(1, len(partitions.items) - 1)]
     million = sum(segment.rows for segment in item) / 1e6
 
@@ -65,9 +66,11 @@ def main(folder: str) -> None:
     )["clean"]
     timed("summarise: cube", lambda: summaries.cube_partial(clean))
     timed("summarise: customers", lambda: summaries.customers_partial(clean, domain))
-    written = clean.cast(schema.clean(partitions.raw_schema))
+    written = clean.cast(CLEAN_TRANSACTIONS.schema_for(partitions.schema))
     with tempfile.TemporaryDirectory() as target:
-        writer = PartWriter(fsspec.filesystem("file"), target)
+        writer = PartWriter(
+            fsspec.filesystem("file"), target, CLEAN_TRANSACTIONS.encodings
+        )
         timed("write clean rows", lambda: writer.write(written, 0))
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.monitor import ALL_NODES, usable_cores
+from dask_etl.hooks.monitor import usable_cores
+from dask_etl.hooks.records import ALL_NODES
 
 from . import measure
 from .caps import CapImpossible

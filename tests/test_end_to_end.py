@@ -11,8 +11,7 @@ import pytest
 from click import ClickException
 from kedro.runner import SequentialRunner, ThreadRunner
 
-from dask_etl.monitor import ALL_NODES
-from dask_etl.pipelines.verification.nodes import TABLES as VERIFIED
+from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
@@ -54,7 +53,7 @@ def assert_equals_oracle(project: Project, files, as_of) -> dict[str, pa.Table]:
 def assert_verified(project: Project) -> None:
     """The project itself found every table of both engines identical."""
     verification = project.table("verification").to_pylist()
-    assert [row["table"] for row in verification] == list(VERIFIED)
+    assert [row["table"] for row in verification] == list(TABLES)
     assert [row for row in verification if not row["identical"]] == []
 
 

@@ -9,13 +9,13 @@ from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
 from dask_etl.pipeline_registry import register_pipelines
-from dask_etl.retail import schema
 from dask_etl.retail.parameters import (
     Cleaning,
     Clock,
     Features,
     Generation,
 )
+from dask_etl.tables import find_table
 from oracle import TABLES
 from support.kedro_project import ENGINES, ETL
 from support.settings_table import MODELS, configured
@@ -69,7 +69,7 @@ def test_every_stored_table_has_a_schema_and_a_folder_of_its_own(catalog):
         described = dataset._describe() if dataset is not None else {}
         if "schema" not in described:
             continue
-        assert schema.table(described["schema"]) is not None
+        assert find_table(described["schema"]).schema is not None
         assert name.rpartition(".")[2].partition("@")[0] == described["schema"]
         folders.setdefault(described["filepath"], set()).add(name.partition("@")[0])
     assert len(folders) > 30

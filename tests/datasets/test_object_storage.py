@@ -1,5 +1,6 @@
 """The same promises on S3, as far as a server that imitates it can tell."""
 
+import functools
 import re
 
 import pytest
@@ -13,7 +14,7 @@ import s3fs  # noqa: E402
 import dask_etl.datasets.publish  # noqa: E402
 from dask_etl.datasets import PandasParquetDataset  # noqa: E402
 from dask_etl.datasets.publish import publish  # noqa: E402
-from dask_etl.datasets.versions import StorageError  # noqa: E402
+from dask_etl.errors import StorageError  # noqa: E402
 from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
 from support.engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
 
@@ -70,11 +71,11 @@ def test_engine_writes_to_object_storage_and_goes_on_there(
     # A test's own function, but of the same name: the same computation.
     with monkeypatch.context() as patch:
 
+        @functools.wraps(screen)
         def counted(found, **arguments):
             read.append(str(found["origin"]))
             return screen(found, **arguments)
 
-        counted.__qualname__ = screen.__qualname__
         patch.setattr(kernels, "screen_partition", counted)
         run(raw, credentials)
     assert read == []

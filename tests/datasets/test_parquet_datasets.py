@@ -21,13 +21,14 @@ from kedro.io.core import Version
 
 import dask_etl
 from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
-from dask_etl.datasets.files import Segment, partitions
 from dask_etl.datasets.publish import publish
-from dask_etl.datasets.versions import StorageError
-from dask_etl.retail import schema
+from dask_etl.errors import StorageError
+from dask_etl.storage.parts import Segment, partitions
+from dask_etl.tables import find_table, known_tables
 from oracle.raw_files import dirty_transactions, write_raw
 from support.fault_injection import without_hanging
 
+TABLES = [table.name for table in known_tables()]
 FACES = [DaskParquetDataset, PandasParquetDataset]
 ROWS = 23
 
@@ -80,7 +81,9 @@ def values_of(kind, random, nulls):  # noqa: PLR0911
 def table_for(name, ids=None):
     """A table with the schema of that name."""
     ids = ids or pa.int64()
-    target = schema.table(name, {"transaction_id": ids, "customer_id": ids})
+    target = find_table(name).schema_for(
+        pa.schema({"transaction_id": ids, "customer_id": ids})
+    )
     random = np.random.default_rng(3)
     columns = []
     for field in target:
@@ -118,7 +121,7 @@ def message(error):
 
 
 @pytest.mark.parametrize("ids", [pa.int64(), pa.string()], ids=str)
-@pytest.mark.parametrize("name", schema.TABLE_NAMES)
+@pytest.mark.parametrize("name", TABLES)
 def test_every_table_comes_back_as_it_was_saved(tmp_path, name, ids):
     table = table_for(name, ids)
     dataset = PandasParquetDataset(
@@ -168,7 +171,7 @@ def test_round_trip_on_any_file_system(home, face):
 
 
 @pytest.mark.parametrize("face", FACES)
-@pytest.mark.parametrize("name", schema.TABLE_NAMES)
+@pytest.mark.parametrize("name", TABLES)
 def test_table_without_rows_keeps_its_types(tmp_path, name, face):
     dataset = face(filepath=str(tmp_path), schema=name)
     dataset.save(table_for(name).slice(0, 0))

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset, files, slices
-from dask_etl.datasets.versions import StorageError
 from dask_etl.engine.partitions import Partitions
+from dask_etl.errors import StorageError
 from oracle.raw_files import dirty_transactions
 from support.engine_runs import raw_dataset
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from dask_etl.engine.deduplicate import (
     bucket_of,
     buckets_for,
-    by_transaction,
     later_copies,
 )
 
@@ -36,17 +35,19 @@ def naive(partitions: list[list]) -> set[tuple[int, int]]:
 def found(partitions: list[list], buckets: int, kind: pa.DataType) -> set:
     """The same by the engine: every partition sends each bucket its keys."""
     keys = [
-        pa.table({"transaction_id": pa.array(ids, kind), "row": np.arange(len(ids))})
+        pa.table({"id": pa.array(ids, kind), "row": np.arange(len(ids))})
         for ids in partitions
     ]
-    sent_to = [by_transaction(table, buckets) for table in keys]
+    sent_to = [bucket_of(table["id"], buckets) for table in keys]
     copies = set()
     for number in np.unique(np.concatenate(sent_to)):
         bucket = [
             table.filter(pa.array(sent == number))
             for table, sent in zip(keys, sent_to, strict=True)
         ]
-        copies |= {tuple(row.values()) for row in later_copies(bucket).to_pylist()}
+        copies |= {
+            tuple(row.values()) for row in later_copies(bucket, "id").to_pylist()
+        }
     return copies
 
 

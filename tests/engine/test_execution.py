@@ -7,10 +7,10 @@ import dask.dataframe as dd
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.datasets.files import PartReader
 from dask_etl.datasets.publish import publish
 from dask_etl.retail.parameters import Cleaning, Threshold
 from dask_etl.retail.rules import SCREENED_COLUMNS, ThresholdExceeded
+from dask_etl.storage.parts import PartReader
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import (
     TABLES,

@@ -3,12 +3,14 @@ import copy
 import dask.dataframe as dd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from dask_etl.engine.frames import files_of, raw_schema_of
+from dask_etl.engine.frames import files_of, schema_of
 from dask_etl.engine.partitions import Origin, Partitions
 from dask_etl.retail import schema
-from dask_etl.retail.conform import SchemaError
+from dask_etl.retail.conform import SchemaError, conform
+from dask_etl.retail.tables import RAW_TRANSACTIONS
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import describe, raw_dataset
 
@@ -24,8 +26,8 @@ def test_our_frames_are_read_from_their_files(frame):
     assert [part.name for files in partitions for part in files] == [
         "part-00000.parquet", "part-00001.parquet", "part-00002.parquet",
     ]  # fmt: skip
-    assert reader.is_raw
-    assert Partitions.of(frame).count_rows() == 90
+    assert reader.conform is conform
+    assert Partitions.of(frame, RAW_TRANSACTIONS).count_rows() == 90
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_a_frame_without_a_column_is_refused_before_it_is_computed(frame):
 
 def test_types_of_a_foreign_frame_come_from_its_meta_data(frame):
     text = frame.assign(transaction_id=frame["transaction_id"].astype("string"))
-    assert raw_schema_of(text) == schema.raw(transaction_id=schema.LABEL.value_type)
+    assert schema_of(text, RAW_TRANSACTIONS) == schema.raw(pa.string())
 
 
 def test_a_row_is_located_in_the_file_it_came_from():

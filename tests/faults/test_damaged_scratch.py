@@ -5,10 +5,10 @@ import pickle
 
 import pytest
 
-from dask_etl.datasets.versions import StorageError
 from dask_etl.engine import execution
 from dask_etl.engine.scratch import DamagedScratch, Scratch
 from dask_etl.engine.tasks import Merge, Stage
+from dask_etl.errors import StorageError
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import cluster, plain, raw_dataset, run_dask
 from support.fault_injection import contents, run, strays, tables_in

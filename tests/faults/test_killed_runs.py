@@ -9,7 +9,7 @@ import psutil
 import pytest
 from kedro.io import DatasetError
 
-from dask_etl.datasets.versions import StorageError
+from dask_etl.errors import StorageError
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 from support.engine_runs import stored
 from support.fault_injection import (

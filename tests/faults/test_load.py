@@ -10,6 +10,7 @@ import pytest
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.partitions import Partitions
+from dask_etl.retail.tables import RAW_TRANSACTIONS
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import raw_dataset
 from support.fault_injection import contents, run, strays, tables_in
@@ -61,7 +62,7 @@ def test_thousands_of_partitions(tmp_path):
     """The machinery with next to nothing to do, 2 500 times."""
     write_raw(tmp_path / "raw", dirty_transactions(2500, 1), 2500)
     frame = raw_dataset(tmp_path / "raw", 1).load()
-    rows = Partitions.of(frame, ["transaction_id"]).map(count_rows)
+    rows = Partitions.of(frame, RAW_TRANSACTIONS, ["transaction_id"]).map(count_rows)
     # By itself, no data set makes so many of so few rows.
     rows = replace(rows, items=[(file,) for item in rows.items for file in item])
     assert len(rows.items) == 2500

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.datasets.versions import StorageError
+from dask_etl.errors import StorageError
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import raw_dataset
 from support.fault_injection import contents, run, strays, tables_in
@@ -58,7 +58,7 @@ from pathlib import Path
 import numpy as np, pandas as pd, pytest
 from support.fault_injection import contents, run, strays, tables_in
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.datasets.versions import StorageError
+from dask_etl.errors import StorageError
 from kedro.io import DatasetError
 from oracle.raw_files import dirty_transactions, write_raw
 
@@ -105,7 +105,9 @@ import sys
 from pathlib import Path
 import pytest
 from support.fault_injection import contents, run, tables_in
-from dask_etl.datasets.versions import StorageError
+from dask_etl.errors import StorageError
+from support.fault_injection import contents, run, tables_in
+from dask_etl.errors import StorageError
 
 folder = Path(sys.argv[1])
 before = contents(tables_in(folder / "tables"))

@@ -7,26 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-KEYS = {
-    "clean_transactions": ("transaction_id",),
-    "rejected_transactions": ("source_file", "source_row"),
-    "row_ledger": ("source_file",),
-    "sales_cube": ("day", "region", "product_category"),
-    "customers": ("customer_id",),
-    "region_performance": ("region",),
-    "category_performance": ("product_category",),
-    "monthly_sales": ("month", "product_category"),
-    "daily_sales": ("day",),
-    "weekday_pattern": ("day_of_week",),
-    "customer_segments": ("customer_id",),
-    "segment_summary": ("segment",),
-    "cohort_retention": ("cohort", "months_since"),
-    "customer_summary": (),
-}
-"""What identifies a row of each table."""
-
-UNORDERED = ("customers",)
-"""Tables whose row order is not part of the contract."""
+from dask_etl.retail.tables import COMPARED
 
 RATIOS = {
     "average_line_revenue",
@@ -68,7 +49,7 @@ def assert_matches(actual: pa.Table, expected: pa.Table, name: str) -> None:
     Args:
         actual: the table under test.
         expected: the table of the oracle.
-        name: name of the table, one of ``KEYS``.
+        name: name of the table, one of ``COMPARED``.
     """
     problems = _schema_problems(actual.schema, expected.schema)
     if not problems:
@@ -103,8 +84,8 @@ def _kind(type_: pa.DataType) -> str:
 
 
 def _row_problems(actual: pa.Table, expected: pa.Table, name: str) -> list[str]:
-    key = KEYS[name]
-    if name in UNORDERED:
+    key = COMPARED[name].key
+    if not COMPARED[name].ordered:
         actual, expected = (_sorted(table, key) for table in (actual, expected))
     actual_keys, expected_keys = _rows(actual, key), _rows(expected, key)
     if actual_keys != expected_keys:

@@ -12,30 +12,15 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from dask_etl.retail import schema
 from dask_etl.retail.parameters import Features, Segments
+from dask_etl.retail.tables import COMPARED
 
 SQL = Path(__file__).parent
 
 VIEWS = ("raw", "judged", "kept", "period")
 """What the tables are computed from, in the order in which they build on each other."""
 
-TABLES = (
-    "clean_transactions",
-    "rejected_transactions",
-    "row_ledger",
-    "sales_cube",
-    "customers",
-    "region_performance",
-    "category_performance",
-    "monthly_sales",
-    "daily_sales",
-    "weekday_pattern",
-    "customer_segments",
-    "segment_summary",
-    "cohort_retention",
-    "customer_summary",
-)
+TABLES = tuple(COMPARED)
 
 
 def oracle_tables(
@@ -53,7 +38,7 @@ def oracle_tables(
         segments: segments by RFM scores; one segment for all if not given.
 
     Returns:
-        The tables by name, with the schemas of ``dask_etl.retail.schema``.
+        The tables by name, with the schemas of ``dask_etl.retail.tables``.
     """
     segments = segments or Segments(rules={"All": {}})
     if as_of.tzinfo is not None:
@@ -70,7 +55,8 @@ def oracle_tables(
         types = _found_types(connection)
         return {
             name: _cast(
-                connection.table(name).to_arrow_table(), schema.table(name, types)
+                connection.table(name).to_arrow_table(),
+                COMPARED[name].schema_for(pa.schema(types)),
             )
             for name in TABLES
         }

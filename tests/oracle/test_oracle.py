@@ -13,6 +13,23 @@ import pytest
 
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Segments
+from dask_etl.retail.tables import (
+    CATEGORY_PERFORMANCE,
+    CLEAN_TRANSACTIONS,
+    COHORT_RETENTION,
+    CUSTOMER_SEGMENTS,
+    CUSTOMER_SUMMARY,
+    CUSTOMERS,
+    DAILY_SALES,
+    MONTHLY_SALES,
+    REGION_PERFORMANCE,
+    REJECTED_TRANSACTIONS,
+    ROW_LEDGER,
+    SALES_CUBE,
+    SEGMENT_SUMMARY,
+    WEEKDAY_PATTERN,
+)
+from dask_etl.tables import LABEL
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
@@ -117,7 +134,7 @@ def example(tmp_path_factory) -> dict[str, pa.Table]:
 # fmt: off
 EXPECTED = {
     # The category is that of the unit price; 12.5 cents round to the even 12.
-    "clean_transactions": (schema.clean(schema.raw()), [
+    "clean_transactions": (CLEAN_TRANSACTIONS.schema, [
         (1, 1, "Books", "North", 10.0, 2, 0.5, utc(2024, 1, 31, 23, 59, 59), 4.0, False,
          5.0, 10.0, "Low", 2024, 1, 1, 2),
         (2, 2, "Unknown", "South", 10.01, 1, 0.0, utc(2024, 2, 1), None, False,
@@ -133,7 +150,7 @@ EXPECTED = {
     ]),
     # Raw values, NaN as null. The first delivery of 5 broke rules, so the second one
     # stays and the third is the duplicate.
-    "rejected_transactions": (schema.rejected(schema.raw()), [
+    "rejected_transactions": (REJECTED_TRANSACTIONS.schema, [
         (2, 9, "Toys", "North", 7.0, 1, 0.1, utc(2024, 2, 16), 3.0, False,
          ["duplicate_transaction_id"], "part-00000.parquet", 3),
         (None, None, "Toys", "North", -1.0, 1, None, utc(2024, 2, 17), 6.0, False,
@@ -149,11 +166,11 @@ EXPECTED = {
         (8, 1, "Books", "South", INF, 1, -INF, utc(2024, 2, 20), None, False,
          ["missing_amount"], "part-00001.parquet", 5),
     ]),
-    "row_ledger": (schema.ROW_LEDGER, [
+    "row_ledger": (ROW_LEDGER.schema, [
         ("part-00000.parquet", 6, 3, 3, 1, 1, 0, 1, 0, 1, 1, 1, 1, 1, 1, EXAMPLE_AS_OF),
         ("part-00001.parquet", 6, 3, 3, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 1, EXAMPLE_AS_OF),
     ]),
-    "sales_cube": (schema.SALES_CUBE, [
+    "sales_cube": (SALES_CUBE.schema, [
         (date(2024, 1, 30), "North", "Books", 1, 1, 12, 0, 0, 2.0, 1),
         (date(2024, 1, 31), "North", "Books", 1, 2, 1000, 0, 0, 4.0, 1),
         (date(2024, 2, 1), "South", "Unknown", 1, 1, 1001, 0, 0, 0.0, 0),
@@ -161,7 +178,7 @@ EXPECTED = {
         (date(2024, 3, 1), "South", "Toys", 1, 1, 0, 0, 0, 0.0, 0),
         (date(2024, 3, 10), "North", "Toys", 1, 1, 15000, 0, 0, 1.0, 1),
     ]),
-    "customers": (schema.customers(pa.int64()), [
+    "customers": (CUSTOMERS.schema, [
         (1, 2, 5, 16000, 1, 15000, 9.0, 2,
          utc(2024, 1, 31, 23, 59, 59), utc(2024, 2, 15, 12, 0, 1),
          ["North", "Unknown"], ["Books"], [date(2024, 1, 1), date(2024, 2, 1)]),
@@ -173,13 +190,13 @@ EXPECTED = {
          EXAMPLE_AS_OF, EXAMPLE_AS_OF,
          ["North"], ["Toys"], [date(2024, 3, 1)]),
     ]),
-    "region_performance": (schema.REGION_PERFORMANCE, [
+    "region_performance": (REGION_PERFORMANCE.schema, [
         ("North", 3, 4, 160.12, 0.0, 160.12,
          16012 / NET, 160.12 / 3, 3, 0.0, 0.0, 7 / 3),
         ("South", 2, 2, 10.01, 0.0, 10.01, 1001 / NET, 5.005, 1, 0.0, 0.0, None),
         ("Unknown", 1, 3, 150.0, 150.0, 0.0, 0.0, 0.0, 1, 1.0, 1.0, 5.0),
     ]),
-    "category_performance": (schema.CATEGORY_PERFORMANCE, [
+    "category_performance": (CATEGORY_PERFORMANCE.schema, [
         ("Toys", 2, 2, 150.0, 0.0, 150.0,
          15000 / NET, 75.0, 2, 0.0, 0.0, 1.0, 1, 15000 / NET),
         ("Books", 3, 6, 160.12, 150.0, 10.12,
@@ -188,7 +205,7 @@ EXPECTED = {
          1001 / NET, 10.01, 1, 0.0, 0.0, None, 3, 1.0),
     ]),
     # The data run from 30 January to 10 March: only February is complete.
-    "monthly_sales": (schema.MONTHLY_SALES, [
+    "monthly_sales": (MONTHLY_SALES.schema, [
         (date(2024, month, 1), label, *sold, month == 2, None, None, None, False)
         for month, label, *sold in [
             (1, "(all)", 2, 3, 10.12, 0.0, 10.12),
@@ -206,7 +223,7 @@ EXPECTED = {
         ]
     ]),
     # 41 days, a Tuesday the first: every weekday six times, Mondays five.
-    "weekday_pattern": (schema.WEEKDAY_PATTERN, [
+    "weekday_pattern": (WEEKDAY_PATTERN.schema, [
         (0, 5, 0, 0.0, 0.0, 0.0),
         (1, 6, 1, 0.12, 0.02, 0.02 * 41 / 170.13),
         (2, 6, 1, 10.0, 10 / 6, 10 / 6 * 41 / 170.13),
@@ -217,17 +234,17 @@ EXPECTED = {
     ]),
     # Of three customers none, one and two are worse: 1, 1 + ⌊5/3⌋ and 1 + ⌊10/3⌋.
     # Customer 1 bought 24 days less a second before as_of, which is 23 whole days.
-    "customer_segments": (schema.customer_segments(pa.int64()), [
+    "customer_segments": (CUSTOMER_SEGMENTS.schema, [
         (1, 23, 2, 10.0, 1, 2, 1, "Rest"),
         (2, 9, 3, 10.13, 2, 4, 2, "Frequent"),
         (3, 0, 1, 150.0, 4, 1, 4, "Recent"),
     ]),
-    "segment_summary": (schema.SEGMENT_SUMMARY, [
+    "segment_summary": (SEGMENT_SUMMARY.schema, [
         ("Frequent", 1, 1 / 3, 10.13, 1013 / NET, 9.0, 3.0, 10.13),
         ("Recent", 1, 1 / 3, 150.0, 15000 / NET, 0.0, 1.0, 150.0),
         ("Rest", 1, 1 / 3, 10.0, 1000 / NET, 23.0, 2.0, 10.0),
     ]),
-    "cohort_retention": (schema.COHORT_RETENTION, [
+    "cohort_retention": (COHORT_RETENTION.schema, [
         (date(2024, 1, 1), 0, 2, 2, 1.0),
         (date(2024, 1, 1), 1, 2, 2, 1.0),
         (date(2024, 1, 1), 2, 2, 1, 0.5),
@@ -235,7 +252,7 @@ EXPECTED = {
         (date(2024, 3, 1), 1, 1, None, None),
         (date(2024, 3, 1), 2, 1, None, None),
     ]),
-    "customer_summary": (schema.CUSTOMER_SUMMARY, [
+    "customer_summary": (CUSTOMER_SUMMARY.schema, [
         (3, 2 / 3, 56.71, (2 * 15000 - 2 * 1000) / (3 * NET), 15000 / NET),
     ]),
 }
@@ -265,7 +282,7 @@ def _expected_days() -> pa.Table:
             for window in (7, 28)
         ]
         rows.append((day, lines, units, *money, *averages))
-    return table(schema.DAILY_SALES, rows)
+    return table(DAILY_SALES.schema, rows)
 
 
 def test_the_example_covers_every_table(example):
@@ -923,7 +940,7 @@ def test_columns_and_kinds_must_be_those_of_the_contract(example):
     floats = cube.set_column(4, "units", cube["units"].cast(pa.float64()))
     with pytest.raises(AssertionError, match="'units' has type double, expected int64"):
         assert_matches(floats, cube, "sales_cube")
-    labels = cube.set_column(1, "region", cube["region"].cast(schema.LABEL))
+    labels = cube.set_column(1, "region", cube["region"].cast(LABEL))
     assert_matches(labels, cube, "sales_cube")
 
 

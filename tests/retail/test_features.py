@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from dask_etl.retail import schema
 from dask_etl.retail.features import InvalidValue, add_features, fill_missing
 from dask_etl.retail.parameters import Features
+from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
 
 LABELS = {
     "product_category": pa.array(["Toys", "Unknown"]),
@@ -31,13 +32,13 @@ GOOD = {
 def kept(*changes: dict, quantity: pa.DataType = pa.int64()) -> pa.Table:  # noqa: B008
     rows = [{**GOOD, **change} for change in changes]
     raw = pa.Table.from_pylist(rows, schema.raw(quantity=quantity))
-    return raw.cast(schema.with_encoded_labels(raw.schema)).combine_chunks()
+    return raw.cast(RAW_TRANSACTIONS.with_labels(raw.schema)).combine_chunks()
 
 
 def clean(*changes: dict, features=None, **options) -> list[dict]:
     filled = fill_missing(kept(*changes, **options), LABELS)
     table = add_features(filled, features or Features())
-    assert table.schema.names == schema.clean(schema.raw()).names
+    assert table.schema.names == CLEAN_TRANSACTIONS.schema.names
     return table.to_pylist()
 
 

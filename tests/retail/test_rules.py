@@ -20,6 +20,7 @@ from dask_etl.retail.rules import (
     check_thresholds,
     reasons,
 )
+from dask_etl.retail.tables import REJECTED_TRANSACTIONS
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -143,7 +144,7 @@ def test_a_quantity_that_arrives_as_float_is_judged_alike(quantity):
 def test_reasons_of_no_rows():
     found = reasons(np.zeros(0, np.uint16))
     assert found.to_pylist() == []
-    assert found.type == schema.rejected(schema.raw()).field("reasons").type
+    assert found.type == REJECTED_TRANSACTIONS.schema.field("reasons").type
 
 
 # ------------------------------------------------------- ledger and thresholds

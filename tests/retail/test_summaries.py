@@ -24,6 +24,7 @@ from dask_etl.retail.summaries import (
     merge_cubes,
     merge_customers,
 )
+from dask_etl.retail.tables import CUSTOMERS, RAW_TRANSACTIONS, SALES_CUBE
 from oracle.raw_files import AS_OF, dirty_transactions
 
 ROWS = 400
@@ -31,7 +32,7 @@ ROWS = 400
 
 def clean_rows(seed: int, **options) -> pa.Table:
     raw = dirty_transactions(ROWS, seed, **options)
-    raw = raw.cast(schema.with_encoded_labels(raw.schema)).combine_chunks()
+    raw = raw.cast(RAW_TRANSACTIONS.with_labels(raw.schema)).combine_chunks()
     kept = raw.filter(pa.array(broken_rules(raw, AS_OF) == 0))
     return add_features(fill_missing(kept, LABELS[seed]), Features())
 
@@ -131,11 +132,10 @@ def test_two_partials_merge_alike_in_both_orders_and_nothing_is_the_identity(
 def test_no_lines_finish_as_tables_of_the_right_types(seed):
     domain = Domain(LABELS[seed], 0, 0)
     rows = CLEAN[seed][:0]
-    customer_id = rows.schema.field("customer_id").type
     found = finish_cube(merge_cubes([cube_partial(rows)]), domain)
-    assert found.equals(schema.SALES_CUBE.empty_table())
+    assert found.equals(SALES_CUBE.schema.empty_table())
     found = finish_customers(merge_customers([customers_partial(rows, domain)]), domain)
-    assert found.equals(schema.customers(customer_id).empty_table())
+    assert found.equals(CUSTOMERS.schema_for(rows.schema).empty_table())
 
 
 @pytest.mark.parametrize("seed", OPTIONS)

@@ -5,7 +5,8 @@ from datetime import date
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.retail import schema
+from dask_etl.retail.tables import ROW_LEDGER
+from dask_etl.tables import find_table
 
 MEASURES = {
     "lines": 1,
@@ -55,19 +56,19 @@ def make_customers(*rows, customer_id=None):
 
 def make_ledger(as_of="2025-01-01"):
     """A row ledger of which only ``as_of`` counts; none without it."""
-    counts = dict.fromkeys(schema.ROW_LEDGER.names, 0)
+    counts = dict.fromkeys(ROW_LEDGER.schema.names, 0)
     rows = [{**counts, "source_file": "a", "as_of": pd.Timestamp(as_of, tz="UTC")}]
     return _stored("row_ledger", rows if as_of else [])
 
 
 def _stored(name, rows, **types):
-    table = pa.Table.from_pylist(rows, schema.table(name, types))
+    table = pa.Table.from_pylist(rows, find_table(name).schema_for(pa.schema(types)))
     return table.to_pandas(date_as_object=False)
 
 
 def stored_rows(name, frame, **types):
     """Rows as the data set writes them: this fails on a wrong column or type."""
-    table_schema = schema.table(name, types)
+    table_schema = find_table(name).schema_for(pa.schema(types))
     assert list(frame) == table_schema.names
     table = pa.Table.from_pandas(frame, schema=table_schema, preserve_index=False)
     for field in table_schema:

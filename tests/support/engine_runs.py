@@ -17,18 +17,13 @@ from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich
 from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
 from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.tables import ETL_TABLES
 from oracle.raw_files import AS_OF
 
 TOLERANT = Cleaning(thresholds={}, allow_nothing_kept=True)
 """For tests of what becomes of rows, however many of them are bad."""
 
-TABLES = (
-    "clean_transactions",
-    "rejected_transactions",
-    "row_ledger",
-    "sales_cube",
-    "customers",
-)
+TABLES = tuple(table.name for table in ETL_TABLES)
 
 
 def raw_dataset(folder: Path, rows_per_partition: int = 1_000_000):

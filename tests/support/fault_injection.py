@@ -21,11 +21,10 @@ import pandas as pd
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.datasets.files import PartWriter
 from dask_etl.datasets.publish import publish
-from dask_etl.datasets.versions import PartFile
 from dask_etl.pipelines.etl_dask import kernels, nodes
 from dask_etl.retail.parameters import Features
+from dask_etl.storage.parts import PartFile, PartWriter
 from oracle.raw_files import AS_OF
 from support.engine_runs import TABLES, TOLERANT, raw_dataset, stored
 

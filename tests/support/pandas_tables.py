@@ -6,6 +6,7 @@ from dask_etl.pipelines.etl_pandas.enrichment import enrich
 from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Features
+from dask_etl.tables import find_table
 from support.engine_runs import TOLERANT
 
 AS_OF = pd.Timestamp("2025-01-01", tz="UTC")
@@ -39,7 +40,7 @@ def make_raw(*changes, files=None):
 
 def as_stored(name, frame, **types):
     """The table as the data set writes it: this fails on a wrong column or type."""
-    table_schema = schema.table(name, types)
+    table_schema = find_table(name).schema_for(pa.schema(types))
     assert list(frame) == table_schema.names
     table = pa.Table.from_pandas(frame, schema=table_schema, preserve_index=False)
     for field in table_schema:

@@ -18,18 +18,14 @@ from kedro.io.core import (
 )
 from kedro_datasets._typing import TablePreview
 
-from dask_etl.datasets.files import (
-    Partition,
-    PartReader,
-    Segment,
-    partitions,
-    sensible_rows,
-)
-from dask_etl.datasets.versions import VersionStore, is_unfinished
+from dask_etl.engine.frames import from_files
 from dask_etl.errors import StorageError, TableMissing
-from dask_etl.retail import schema as schemas
-from dask_etl.retail.conform import unify
+from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.folder import name_in, parquet_paths, read_folder
+from dask_etl.storage.frames import from_pandas, to_pandas
+from dask_etl.storage.parts import PartReader, Segment, partitions, sensible_rows
+from dask_etl.storage.versions import VersionStore, is_unfinished
+from dask_etl.tables import Table, find_table
 
 
 @dataclass(frozen=True)
@@ -44,8 +40,7 @@ class VersionedParquetDataset(AbstractDataset):
     """A table of Parquet parts, written as atomic versions.
 
     A folder without versions is read as a plain folder of Parquet files that others
-    wrote. Written tables have the Arrow schema of their name in
-    :mod:`dask_etl.retail.schema`.
+    wrote.
 
     Catalog entry::
 
@@ -57,8 +52,9 @@ class VersionedParquetDataset(AbstractDataset):
 
     Args:
         filepath: folder of the table, on any fsspec file system.
-        schema: name of the table in the schema module; None to take the types of
-            the data as they are.
+        schema: what the table is: a :class:`dask_etl.tables.Table`, the dotted path
+            of one, or the name of one of ours; None to take the types of the data as
+            they are.
         rows_per_partition: rows that one task reads, and that one part of an eager
             save holds. Beyond 256 tasks, none reads fewer than 10 000 rows.
         keep_versions: how many versions stay readable.
@@ -78,7 +74,7 @@ class VersionedParquetDataset(AbstractDataset):
         self,
         *,
         filepath: str,
-        schema: str | None = None,
+        schema: Table | str | None = None,
         rows_per_partition: int = 1_000_000,
         keep_versions: int = 2,
         credentials: dict[str, Any] | None = None,
@@ -93,7 +89,7 @@ class VersionedParquetDataset(AbstractDataset):
         if protocol == "file":
             options.setdefault("auto_mkdir", True)
         self._filesystem = fsspec.filesystem(protocol, **options)
-        self._schema = schema
+        self.table = find_table(schema) if isinstance(schema, str) else schema
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
         self.metadata = metadata
@@ -105,7 +101,7 @@ class VersionedParquetDataset(AbstractDataset):
         return {
             "filepath": str(self._filepath),
             "protocol": self._protocol,
-            "schema": self._schema,
+            "schema": self.table and self.table.name,
             "version": self._version,
         }
 
@@ -131,12 +127,7 @@ class VersionedParquetDataset(AbstractDataset):
 
     def written_schema(self, found: pa.Schema) -> pa.Schema:
         """Return the schema of the table when its data has the columns found."""
-        if self._schema is None:
-            return found
-        types = {field.name: _id_type(field.type) for field in found}
-        if "quantity" in types and pa.types.is_floating(found.field("quantity").type):
-            types["quantity"] = pa.float64()
-        return schemas.table(self._schema, types)
+        return found if self.table is None else self.table.schema_for(found)
 
     def table_of(self, data: Any) -> pa.Table:
         """Convert a pandas frame (or Arrow table) to the schema of the table.
@@ -151,20 +142,23 @@ class VersionedParquetDataset(AbstractDataset):
                 f"{self._filepath}: cannot write a {type(data).__name__}; expected a "
                 "pandas or Dask DataFrame, or an Arrow table"
             )
-        if self._schema is None:
+        if self.table is None:
             table = pa.Table.from_pandas(data, preserve_index=False)
             return table.replace_schema_metadata(None)
-        found = pa.Schema.from_pandas(
-            data[[name for name in data if name.endswith("_id") or name == "quantity"]],
-            preserve_index=False,
-        )
-        target = self.written_schema(found)
+        varying = [name for name in data if name in self.table.variants]
+        found = pa.Schema.from_pandas(data[varying], preserve_index=False)
+        target = self.table.schema_for(found)
         try:
             return from_pandas(data, target)
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise DatasetError(
-                f"{self._filepath}: the data does not fit table '{self._schema}': {error}"
+                f"{self._filepath}: the data does not fit table '{self.table.name}': {error}"
             ) from error
+
+    @property
+    def encodings(self) -> Encodings:
+        """What the writer of the parts should know of the columns."""
+        return BY_TYPE if self.table is None else self.table.encodings
 
     def count_rows(self) -> int:
         """Return the number of rows of the current version."""
@@ -218,9 +212,9 @@ class VersionedParquetDataset(AbstractDataset):
         Raises:
             StorageError: nothing to read, or a file is damaged.
         """
-        is_raw = self._schema == "raw_transactions"
+        unify = self.table and self.table.unify
         if self.store.current() is None and self._version.load is None:
-            segments, found = self._plain_files(is_raw)
+            segments, found = self._plain_files(unify is not None)
         else:
             manifest = self.store.manifest(self._version.load)
             found = {"manifest": manifest.schema}
@@ -235,8 +229,9 @@ class VersionedParquetDataset(AbstractDataset):
                 )
                 for part in manifest.parts
             ]
-        schema = unify(found) if is_raw else next(iter(found.values()))
-        return Source(PartReader(self._filesystem, schema, is_raw), tuple(segments))
+        schema = unify(found) if unify else next(iter(found.values()))
+        conform = self.table and self.table.conform
+        return Source(PartReader(self._filesystem, schema, conform), tuple(segments))
 
     def _plain_paths(self) -> list[str]:
         """List the Parquet files that others put into the folder, or the one file.
@@ -255,7 +250,7 @@ class VersionedParquetDataset(AbstractDataset):
             )
         return [] if unfinished else paths
 
-    def _plain_files(self, is_raw: bool) -> tuple[list[Segment], dict[str, pa.Schema]]:
+    def _plain_files(self, may_differ: bool) -> tuple[list[Segment], dict]:
         root = self.store.root
         paths = self._plain_paths()
         if not paths:
@@ -278,8 +273,8 @@ class VersionedParquetDataset(AbstractDataset):
             found[file.name] = file.schema
         first, schema = next(iter(found.items()))
         for name, other in found.items():
-            # Files of raw transactions are brought to one schema; others have one.
-            if not is_raw and other != schema:
+            # Files of some tables are brought to one schema; those of others have it.
+            if not may_differ and other != schema:
                 raise StorageError(
                     f"{root}: {name} has other columns or types than "
                     f"{first}: {_differences(other, schema)}"
@@ -332,51 +327,6 @@ def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segme
         yield replace(file, first_row=first_row, rows=rows, row_groups=tuple(groups))
 
 
-def _id_type(found: pa.DataType) -> pa.DataType:
-    text = found in (pa.string(), pa.large_string(), pa.string_view())
-    return pa.string() if text else pa.int64()
-
-
-_MASKED = {
-    pa.int8(): pd.Int8Dtype(),
-    pa.int16(): pd.Int16Dtype(),
-    pa.int64(): pd.Int64Dtype(),
-    pa.bool_(): pd.BooleanDtype(),
-}
-
-
-def to_pandas(table: pa.Table, masked: Iterable[str]) -> pd.DataFrame:
-    """Convert to pandas: dates as datetime64, ``masked`` columns as nullable types."""
-    masked = [name for name in masked if table.schema.field(name).type in _MASKED]
-    order = table.column_names
-    nullable = {
-        name: _MASKED[table.schema.field(name).type].__from_arrow__(table[name])
-        for name in masked
-    }
-    frame = table.drop_columns(masked).to_pandas(
-        date_as_object=False, split_blocks=True, self_destruct=True, use_threads=False
-    )
-    if not nullable:
-        return frame
-    return frame.assign(**nullable)[order]
-
-
-def from_pandas(frame: pd.DataFrame, target: pa.Schema) -> pa.Table:
-    """Convert from pandas, also what :func:`to_pandas` made."""
-    try:
-        table = pa.Table.from_pandas(frame, target, preserve_index=False, nthreads=1)
-    except TypeError:
-        # pandas has lists of timestamps where Arrow has lists of dates.
-        dates = [pa.list_(pa.date32()), pa.list_(pa.date64())]
-        instants = pa.list_(pa.timestamp("ms"))
-        widened = pa.schema(
-            [f.with_type(instants) if f.type in dates else f for f in target]
-        )
-        table = pa.Table.from_pandas(frame, widened, preserve_index=False, nthreads=1)
-        table = table.cast(target)
-    return table.replace_schema_metadata(None)
-
-
 class PandasParquetDataset(VersionedParquetDataset):
     """A versioned Parquet table as a pandas DataFrame.
 
@@ -388,10 +338,7 @@ class PandasParquetDataset(VersionedParquetDataset):
 
     def _load(self) -> pd.DataFrame:
         source = self.source()
-        reader = PartReader(
-            self._filesystem, source.reader.schema, source.reader.is_raw, threads=True
-        )
-        table = reader.read(source.segments)
+        table = replace(source.reader, threads=True).read(source.segments)
         masked = [name for name in table.column_names if table[name].null_count]
         frame = to_pandas(table, masked)
         files: dict[str, int] = {}
@@ -399,26 +346,6 @@ class PandasParquetDataset(VersionedParquetDataset):
             files[segment.name] = files.get(segment.name, 0) + segment.rows
         frame.attrs["source_files"] = list(files.items())
         return frame
-
-
-@dataclass(frozen=True)
-class ReadPandas:
-    """Reads one partition for a Dask DataFrame; Dask may ask for fewer columns."""
-
-    reader: PartReader
-
-    def __call__(
-        self, partition: Partition, columns: list[str] | None = None
-    ) -> pd.DataFrame:
-        """Read a partition; nullable columns of nullable types, always."""
-        reader = self.reader
-        if columns is not None:
-            chosen = pa.schema([reader.schema.field(name) for name in columns])
-            reader = replace(reader, schema=chosen)
-        table = reader.read(partition)
-        return to_pandas(
-            table, [field.name for field in table.schema if field.nullable]
-        )
 
 
 class DaskParquetDataset(VersionedParquetDataset):
@@ -429,15 +356,6 @@ class DaskParquetDataset(VersionedParquetDataset):
     """
 
     def _load(self):
-        import dask
-        import dask.dataframe as dd
-        from dask.dataframe.utils import clear_known_categories
-
         source = self.source()
-        grouped = partitions(source.segments, self.rows_per_partition) or [()]
-        read = ReadPandas(source.reader)
-        # Text is Arrow-backed already; Dask would make text of lists, too.
-        with dask.config.set({"dataframe.convert-string": False}):
-            # The labels of a partition are known when it is read, not before.
-            meta = clear_known_categories(read(()))
-            return dd.from_map(read, grouped, meta=meta, label=self._filepath.name)
+        grouped = partitions(source.segments, self.rows_per_partition)
+        return from_files(source.reader, grouped, self._filepath.name)

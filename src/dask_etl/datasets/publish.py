@@ -1,23 +1,22 @@
 """Write the outputs of one node together: stage all, then commit all."""
 
-import functools
-import hashlib
-import importlib.metadata
 import logging
 import posixpath
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.datasets.files import PartWriter
-from dask_etl.datasets.parquet import VersionedParquetDataset, from_pandas
-from dask_etl.datasets.versions import PartFile, StorageError, commit
+from dask_etl.datasets.parquet import VersionedParquetDataset
 from dask_etl.engine.execution import execute
-from dask_etl.engine.partitions import Gathered, Lazy, Parts
+from dask_etl.engine.fingerprint import fingerprint
+from dask_etl.engine.frames import write_frame
+from dask_etl.engine.partitions import Lazy
 from dask_etl.engine.scratch import ATTEMPT, Scratch
+from dask_etl.errors import StorageError
+from dask_etl.storage.parts import PartFile, PartWriter
+from dask_etl.storage.versions import commit
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +57,11 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
         for dataset, version in versions.items():
             dataset.store.begin(version, earlier.get(dataset.store.root, []))
         writers = {
-            dataset: PartWriter(dataset.store.filesystem, dataset.store.path(version))
+            dataset: PartWriter(
+                dataset.store.filesystem,
+                dataset.store.path(version),
+                dataset.encodings,
+            )
             for dataset, version in versions.items()
         }
         written = _write_lazy(lazies, writers, scratch)
@@ -91,7 +94,7 @@ def _scratch(lazies: Outputs, resume: bool) -> Scratch | None:
     if not lazies:
         return None
     home = _scratch_home(next(iter(lazies)))
-    scratch = Scratch(home.filesystem, home.path(_fingerprint(lazies.values())))
+    scratch = Scratch(home.filesystem, home.path(fingerprint(lazies.values())))
     if not (resume and scratch.receipt(ATTEMPT)):
         home.clear()
         home.filesystem.makedirs(scratch.folder, exist_ok=True)
@@ -136,7 +139,8 @@ def _write_lazy(
 
 def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Written:
     if not isinstance(data, (pd.DataFrame, pa.Table)) and hasattr(data, "to_delayed"):
-        return _write_dask_frame(dataset, data, writer)
+        schema = dataset.table_of(data._meta).schema
+        return schema, write_frame(data, schema, writer)
     parts, schema = [], None
     for number, rows in enumerate(_slices(data, dataset.rows_per_partition)):
         table = dataset.table_of(rows)
@@ -151,67 +155,3 @@ def _slices(data: Any, rows: int) -> Iterator[Any]:
         return
     for start in range(0, max(len(data), 1), rows):
         yield data.iloc[start : start + rows]
-
-
-def _write_dask_frame(dataset, frame, writer: PartWriter) -> Written:
-    import dask
-
-    schema = dataset.table_of(frame._meta).schema
-    write = dask.delayed(_write_frame_part, pure=False)
-    parts = dask.compute(
-        *(
-            write(part, schema, writer, number)
-            for number, part in enumerate(frame.to_delayed())
-        )
-    )
-    return schema, list(parts)
-
-
-def _write_frame_part(part, schema, writer: PartWriter, number: int) -> PartFile:
-    try:
-        table = from_pandas(part, schema)
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise StorageError(
-            f"{writer.folder}: partition {number} does not fit the table: {error}"
-        ) from error
-    return writer.write(table, number)
-
-
-def _fingerprint(lazies) -> str:
-    """Name a computation by its inputs, parameters, code and libraries."""
-    digest = hashlib.sha256(_code().encode())
-    for lazy in lazies:
-        for part in _identity(lazy):
-            digest.update(part.encode())
-    return digest.hexdigest()[:16]
-
-
-def _identity(lazy: Lazy) -> Iterator[str]:
-    yield lazy.name
-    yield repr(lazy.partitions.items)
-    steps = [(step.__qualname__, given) for step, given in lazy.partitions.steps]
-    if isinstance(lazy, Gathered):
-        yield f"{lazy.buckets}"
-        steps.append((lazy.name, lazy.arguments))
-    elif isinstance(lazy, Parts):
-        yield str(lazy.schema)
-    for name, arguments in steps:
-        yield name
-        for argument, value in sorted(arguments.items()):
-            yield argument
-            if isinstance(value, Gathered):
-                yield from _identity(value)
-            else:
-                yield repr(value)
-
-
-@functools.cache
-def _code() -> str:
-    """Digest of the package's source and of the libraries that make the bytes."""
-    package = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(package.rglob("*.py")):
-        digest.update(path.read_bytes())
-    for library in ("numpy", "pandas", "pyarrow"):
-        digest.update(importlib.metadata.version(library).encode())
-    return digest.hexdigest()

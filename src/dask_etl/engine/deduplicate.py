@@ -20,42 +20,33 @@ def buckets_for(rows: int) -> int:
     return min(1 << max(rows // ROWS_PER_BUCKET, 0).bit_length(), 1 << 14)
 
 
-def bucket_of(ids: pa.Array, buckets: int) -> np.ndarray:
-    """Number the bucket of each id by Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
+def bucket_of(keys: pa.ChunkedArray | pa.Array, buckets: int) -> np.ndarray:
+    """Number the bucket of each key by Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
     if buckets == 1:
-        return np.zeros(len(ids), np.uint16)
-    if pa.types.is_integer(ids.type):
-        hashed = ids.to_numpy().view(np.uint64) * _FIBONACCI
+        return np.zeros(len(keys), np.uint16)
+    if pa.types.is_integer(keys.type):
+        hashed = keys.to_numpy().view(np.uint64) * _FIBONACCI
     else:
         hashed = pd.util.hash_array(
-            ids.to_numpy(zero_copy_only=False).astype(object), categorize=False
+            keys.to_numpy(zero_copy_only=False).astype(object), categorize=False
         )
     shift = np.uint64(64 - (buckets.bit_length() - 1))
     return (hashed >> shift).astype(np.uint16)
 
 
-def by_transaction(keys: pa.Table, buckets: int) -> np.ndarray:
-    """Bucket rows by their ``transaction_id``."""
-    return bucket_of(keys["transaction_id"].combine_chunks(), buckets)
-
-
-def by_customer(partial: pa.Table, buckets: int) -> np.ndarray:
-    """Bucket rows by their ``customer_id``."""
-    return bucket_of(partial["customer_id"].combine_chunks(), buckets)
-
-
-def later_copies(keys: Sequence[pa.Table]) -> pa.Table:
+def later_copies(keys: Sequence[pa.Table], key: str) -> pa.Table:
     """Find the rows whose key stands in an earlier partition or row.
 
     Args:
-        keys: of one bucket, by partition in raw order: ``transaction_id`` and ``row``
-            (its number in the partition, ascending).
+        keys: of one bucket, by partition in raw order: the key and ``row`` (its
+            number in the partition, ascending).
+        key: the column of the key.
 
     Returns:
         ``partition`` and ``row`` of every copy but the first, int32.
     """
-    ids = pa.concat_tables(keys)["transaction_id"].combine_chunks()
-    repeated = pd.Series(ids.to_pandas()).duplicated().to_numpy().nonzero()[0]
+    values = pa.concat_tables(keys)[key].combine_chunks()
+    repeated = pd.Series(values.to_pandas()).duplicated().to_numpy().nonzero()[0]
     starts = np.cumsum([0, *map(len, keys)])
     rows = pa.concat_tables(keys)["row"].combine_chunks().to_numpy()
     partition = np.searchsorted(starts, repeated, side="right") - 1

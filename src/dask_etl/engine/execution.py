@@ -10,10 +10,8 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from dask._task_spec import DataNode, Task, TaskRef
+from dask.task_spec import DataNode, Task, TaskRef
 
-from dask_etl.datasets.files import PartWriter
-from dask_etl.datasets.versions import PartFile
 from dask_etl.engine.partitions import (
     ComputedFrame,
     Gathered,
@@ -25,6 +23,7 @@ from dask_etl.engine.partitions import (
 from dask_etl.engine.scratch import DamagedScratch, Scratch
 from dask_etl.engine.tasks import Merge, Stage
 from dask_etl.errors import WorkersLost
+from dask_etl.storage.parts import PartFile, PartWriter
 
 logger = logging.getLogger(__name__)
 

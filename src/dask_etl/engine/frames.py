@@ -1,12 +1,62 @@
-"""Dask DataFrames as a way in: what they were read from, and how to read any other."""
+"""Dask DataFrames as a way in: made from files, traced back to them, or any other."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.datasets.files import Partition, PartReader
-from dask_etl.retail.conform import conform, unify
+from dask_etl.storage.frames import from_pandas, to_pandas
+from dask_etl.storage.parts import (
+    Conform,
+    PartFile,
+    Partition,
+    PartReader,
+    PartWriter,
+    StorageError,
+)
+from dask_etl.tables import Table
+
+
+@dataclass(frozen=True)
+class ReadPandas:
+    """Reads one partition for a Dask DataFrame; Dask may ask for fewer columns."""
+
+    reader: PartReader
+
+    def __call__(
+        self, partition: Partition, columns: list[str] | None = None
+    ) -> pd.DataFrame:
+        """Read a partition; nullable columns of nullable types, always."""
+        reader = self.reader
+        if columns is not None:
+            chosen = pa.schema([reader.schema.field(name) for name in columns])
+            reader = replace(reader, schema=chosen)
+        table = reader.read(partition)
+        return to_pandas(
+            table, [field.name for field in table.schema if field.nullable]
+        )
+
+
+def from_files(reader: PartReader, partitions: Sequence[Partition], label: str) -> Any:
+    """Make a lazy Dask DataFrame of files, a partition per task.
+
+    Args:
+        reader: reads a partition.
+        partitions: the files of each partition; none for an empty table.
+        label: names the tasks.
+    """
+    import dask
+    import dask.dataframe as dd
+    from dask.dataframe.utils import clear_known_categories
+
+    read = ReadPandas(reader)
+    # Text is Arrow-backed already; Dask would make text of lists, too.
+    with dask.config.set({"dataframe.convert-string": False}):
+        # The labels of a partition are known when it is read, not before.
+        meta = clear_known_categories(read(()))
+        return dd.from_map(read, partitions or [()], meta=meta, label=label)
 
 
 def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
@@ -14,10 +64,8 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
 
     Returns:
         The reader and the partitions; None unless the frame is just as
-        :class:`dask_etl.datasets.DaskParquetDataset` loaded it.
+        :func:`from_files` made it.
     """
-    from dask_etl.datasets.parquet import ReadPandas
-
     made = frame.expr
     operands = dict(zip(made._parameters, made.operands, strict=False))
     read = operands.get("func")
@@ -27,9 +75,12 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
     return read.reader, list(operands["iterables"][0])
 
 
-def raw_schema_of(frame) -> pa.Schema:
-    """Find the raw schema of a Dask DataFrame from its meta data."""
-    return unify({"raw transactions": pa.Schema.from_pandas(frame._meta)})
+def schema_of(frame, table: Table) -> pa.Schema:
+    """Find the schema of a Dask DataFrame that holds such a table, from its meta data."""
+    found = pa.Schema.from_pandas(frame._meta)
+    if table.unify is not None:
+        return table.unify({table.name.replace("_", " "): found})
+    return table.schema_for(found)
 
 
 def graph_of(frame, columns: Sequence[str]) -> tuple[dict, list]:
@@ -38,7 +89,36 @@ def graph_of(frame, columns: Sequence[str]) -> tuple[dict, list]:
     return dict(optimized.__dask_graph__()), list(optimized.__dask_keys__())
 
 
-def to_arrow(frame: pd.DataFrame, target: pa.Schema, name: str) -> pa.Table:
+def to_arrow(
+    frame: pd.DataFrame, target: pa.Schema, name: str, conform: Conform | None
+) -> pa.Table:
     """Convert a computed partition to Arrow in ``target``."""
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    return conform(table, target, name).unify_dictionaries().combine_chunks()
+    if conform is None:
+        table = from_pandas(frame, target)
+    else:
+        table = conform(pa.Table.from_pandas(frame, preserve_index=False), target, name)
+    return table.unify_dictionaries().combine_chunks()
+
+
+def write_frame(frame, schema: pa.Schema, writer: PartWriter) -> list[PartFile]:
+    """Compute a Dask DataFrame and write a part per partition."""
+    import dask
+
+    write = dask.delayed(_write_part, pure=False)
+    parts = dask.compute(
+        *(
+            write(part, schema, writer, number)
+            for number, part in enumerate(frame.to_delayed())
+        )
+    )
+    return list(parts)
+
+
+def _write_part(part, schema, writer: PartWriter, number: int) -> PartFile:
+    try:
+        table = from_pandas(part, schema)
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise StorageError(
+            f"{writer.folder}: partition {number} does not fit the table: {error}"
+        ) from error
+    return writer.write(table, number)

@@ -3,9 +3,9 @@
 Steps are plain functions from tables to tables. All steps of a partition run in one
 Dask task, so it is read once, and its rows never leave the task except into files::
 
-    rows = Partitions.of(raw).map(screen, ...).map(enrich, ...)
-    clean = rows.parts("clean_transactions", schema)  # a file per partition
-    cube = rows.gather("cube", merge_cubes, finish=...)  # one table of them all
+    rows = Partitions.of(frame, READINGS).map(screen, ...).map(enrich, ...)
+    clean = rows.parts("clean", schema)  # a file per partition
+    hourly = rows.gather("hourly", add_up, schema=...)  # one table of them all
 
 Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the outputs,
 all together.
@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.datasets.files import Partition, PartReader
-from dask_etl.engine.frames import files_of, graph_of, raw_schema_of, to_arrow
-from dask_etl.retail import schema
+from dask_etl.engine.frames import files_of, graph_of, schema_of, to_arrow
+from dask_etl.storage.parts import Conform, Partition, PartReader
+from dask_etl.tables import Table
 
 Tables = dict[str, Any]
 """What a step gets and returns: Arrow tables (and other values) by name."""
@@ -43,19 +43,21 @@ class Partitions(_Description):
         source: makes the first tables of a partition from its item.
         steps: functions ``step(tables, **arguments) -> tables`` and their arguments.
             An argument that is :class:`Gathered` is computed first; see there.
-        raw_schema: types of the raw rows, where the partitions are such.
+        schema: types of the rows as they are stored, where they are known.
         graph: Dask tasks that items of :class:`ComputedFrame` refer to.
     """
 
     items: Sequence[Any]
     source: Callable[[Any], Tables]
     steps: tuple[tuple[Callable[..., Tables], Mapping[str, Any]], ...] = ()
-    raw_schema: pa.Schema | None = None
+    schema: pa.Schema | None = None
     graph: Mapping = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, frame, columns: Sequence[str] | None = None) -> "Partitions":
-        """Take the partitions of a Dask DataFrame of raw transactions.
+    def of(
+        cls, frame, table: Table, columns: Sequence[str] | None = None
+    ) -> "Partitions":
+        """Take the partitions of a Dask DataFrame.
 
         Frames loaded by :class:`dask_etl.datasets.DaskParquetDataset` are read
         straight from their files as Arrow; any other Dask DataFrame is computed
@@ -63,21 +65,22 @@ class Partitions(_Description):
 
         Args:
             frame: the Dask DataFrame.
+            table: what its rows are. Text of few distinct values comes as codes.
             columns: the columns to read; None for all.
         """
         found = files_of(frame)
         if found is None:
-            raw_schema = raw_schema_of(frame)
-            chosen = _chosen(raw_schema, columns)
+            schema = schema_of(frame, table)
+            chosen = _chosen(table, schema, columns)
             graph, keys = graph_of(frame, chosen.names)
             items = [
                 ComputedFrame(key, f"partition-{number:05d}")
                 for number, key in enumerate(keys)
             ]
-            return cls(items, ReadFrame(chosen), (), raw_schema, graph)
+            return cls(items, ReadFrame(chosen, table.conform), (), schema, graph)
         reader, items = found
-        source = ReadFiles(replace(reader, schema=_chosen(reader.schema, columns)))
-        return cls(items, source, (), reader.schema)
+        chosen = _chosen(table, reader.schema, columns)
+        return cls(items, ReadFiles(replace(reader, schema=chosen)), (), reader.schema)
 
     def count_rows(self) -> int:
         """Return the number of rows where the files tell it; else 0."""
@@ -147,16 +150,19 @@ class ReadFrame:
     """Source of partitions of any Dask DataFrame."""
 
     schema: pa.Schema
+    conform: Conform | None = None
 
     def __call__(self, item: tuple[pd.DataFrame, str]) -> Tables:
         """Convert a computed partition to ``rows``, numbered from 0."""
         frame, name = item
-        rows = to_arrow(frame, self.schema, name)
+        rows = to_arrow(frame, self.schema, name, self.conform)
         return {"rows": rows, "origin": Origin(((name, 0, len(rows)),))}
 
 
-def _chosen(raw_schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
-    encoded = schema.with_encoded_labels(raw_schema)
+def _chosen(
+    table: Table, schema: pa.Schema, columns: Sequence[str] | None
+) -> pa.Schema:
+    encoded = table.with_labels(schema)
     return pa.schema([encoded.field(name) for name in columns or encoded.names])
 
 
@@ -180,7 +186,7 @@ class Gathered(_Description):
         name: their name among the tables of the last step.
         combine: merges partial tables, given in the order of the partitions.
         schema: of the finished table, where it is to be written.
-        bucket: numbers the bucket of each row; rows that must meet share a bucket.
+        bucket_by: the column whose equal values share a bucket.
         buckets: how many buckets.
         associative: ``combine`` may be applied to its own results, a few partials at
             a time; else it gets all partials of a bucket at once.
@@ -195,7 +201,7 @@ class Gathered(_Description):
     name: str
     combine: Callable[[Sequence[pa.Table]], pa.Table]
     schema: pa.Schema | None = None
-    bucket: Callable[[pa.Table, int], np.ndarray] | None = None
+    bucket_by: str | None = None
     buckets: int = 1
     associative: bool = True
     finish: Callable[..., Any] | None = None

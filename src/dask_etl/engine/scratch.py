@@ -21,7 +21,7 @@ import pyarrow as pa
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.datasets.versions import StorageError, checksum, put, seal, unseal
+from dask_etl.storage.files import StorageError, checksum, put, seal, unseal
 
 ATTEMPT = "attempt.json"
 """The receipt without which nothing else in the folder counts."""

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dask_etl.datasets.files import PartWriter, checksum
-from dask_etl.datasets.versions import PartFile
+from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Gathered, gathered_in
 from dask_etl.engine.scratch import Scratch
+from dask_etl.storage.files import checksum
+from dask_etl.storage.parts import PartFile, PartWriter
 
 FOLD_BYTES = 128 << 20
 """Size of the partial tables that are merged at a time."""
@@ -162,7 +163,7 @@ def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
 def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
     if gathered.buckets == 1:
         return [table]
-    bucket = gathered.bucket(table, gathered.buckets).astype(np.uint16)
+    bucket = bucket_of(table[gathered.bucket_by], gathered.buckets)
     # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
     order = np.argsort(bucket, kind="stable")
     return _cut(table.take(order), bucket[order], gathered.buckets)

@@ -15,15 +15,11 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline.node import Node
 
 from dask_etl.errors import TableMissing, explained, explanation
-from dask_etl.monitor import (
-    ResourceMonitor,
-    keep_latest_runs,
-    with_pipeline_totals,
-)
+from dask_etl.hooks.monitor import ResourceMonitor
+from dask_etl.hooks.records import RUN_METRICS, keep_latest_runs, with_pipeline_totals
 
 logger = logging.getLogger(__name__)
 
-RUN_METRICS = "run_metrics"
 RUNS_KEPT = 20
 SELECTIONS = (
     "tags",
@@ -71,7 +67,7 @@ class MetricsHooks:
         """
         # Part of a pipeline, or one with no place for it, is no measurement.
         partial = any(run_params.get(selection) for selection in SELECTIONS)
-        self._catalog = catalog if RUN_METRICS in catalog and not partial else None
+        self._catalog = catalog if RUN_METRICS.name in catalog and not partial else None
         self._pipelines = set(run_params.get("pipeline_names") or []) & set(pipelines)
         self._run_id = str(run_params.get("run_id") or run_params.get("session_id"))
         self._records, self._pipeline, self._node = [], None, None
@@ -88,11 +84,11 @@ class MetricsHooks:
         """Begin a node at its first load; write the records where they are asked for."""
         with self._lock:
             self._enter(node)
-            if dataset_name == RUN_METRICS and self._records:
+            if dataset_name == RUN_METRICS.name and self._records:
                 table = self._write()
                 if table is not None:
                     # Who reads the metrics in this run gets what there is.
-                    self._catalog[RUN_METRICS] = MemoryDataset(table)
+                    self._catalog[RUN_METRICS.name] = MemoryDataset(table)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -171,7 +167,7 @@ class MetricsHooks:
         Returns:
             The metrics if they could not be written.
         """
-        dataset = self._catalog[RUN_METRICS]
+        dataset = self._catalog[RUN_METRICS.name]
         history, lost = [], None
         try:
             history = dataset.load().to_dict("records")
@@ -188,7 +184,7 @@ class MetricsHooks:
             logger.warning(
                 "What run %s cost was not recorded in %s: %s",
                 self._run_id,
-                RUN_METRICS,
+                RUN_METRICS.name,
                 explanation(error) or error,
             )
             return table
@@ -196,7 +192,7 @@ class MetricsHooks:
             logger.warning(
                 "%s is begun anew with this run, the costs of earlier ones cannot be "
                 "read: %s",
-                RUN_METRICS,
+                RUN_METRICS.name,
                 explanation(lost) or lost,
             )
         return None

@@ -93,7 +93,7 @@ def check_thresholds(row_ledger: pd.DataFrame, cleaning: Cleaning) -> None:
     """Warn of, or refuse, a share of rejected rows above its threshold.
 
     Args:
-        row_ledger: the ledger of one run (``schema.ROW_LEDGER``).
+        row_ledger: the ledger of one run (``ROW_LEDGER``).
         cleaning: thresholds by rule, ``any`` stands for all rejected rows; and
             whether a run may keep none of its rows.
 

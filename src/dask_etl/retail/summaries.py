@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from dask_etl.retail import schema
+from dask_etl.retail import schema, tables
 from dask_etl.retail.features import day_numbers
 from dask_etl.retail.rules import numbers
 from dask_etl.retail.sets import named, sets_of, union
@@ -92,7 +92,7 @@ def cube_partial(table: pa.Table) -> pa.Table:
     """Sum clean rows by day × region × product category.
 
     Args:
-        table: ``schema.clean`` rows whose label columns share one dictionary over
+        table: ``CLEAN_TRANSACTIONS`` rows whose label columns share one dictionary over
             all partitions.
 
     Returns:
@@ -191,19 +191,19 @@ def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
 
 
 def finish_cube(merged: pa.Table, domain: Domain) -> pa.Table:
-    """Turn a merged cube partial into ``schema.SALES_CUBE``."""
+    """Turn a merged cube partial into ``SALES_CUBE``."""
     columns = _finished_sums(merged)
     columns["day"] = merged["day"].cast(pa.date32())
     for name in CUBE_KEYS[1:]:
         columns[name] = domain.labels[name].take(merged[name])
-    return _as(schema.SALES_CUBE, columns)
+    return _as(tables.SALES_CUBE.schema, columns)
 
 
 def customers_partial(table: pa.Table, domain: Domain) -> pa.Table:
     """Sum clean rows by customer, and note where and when each bought.
 
     Args:
-        table: ``schema.clean`` rows whose label columns are encoded with the domain's
+        table: ``CLEAN_TRANSACTIONS`` rows whose label columns are encoded with the domain's
             labels.
         domain: the labels and months of the whole data set.
 
@@ -289,7 +289,7 @@ def _joined(partials: Sequence[pa.Table]) -> pa.Table:
 
 
 def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
-    """Turn a merged customer partial into ``schema.customers``, sorted by customer."""
+    """Turn a merged customer partial into ``CUSTOMERS``, sorted by customer."""
     merged = merged.sort_by("customer_id")
     columns = _finished_sums(merged)
     columns["first_purchase"] = merged["first"].cast(schema.TIMESTAMP)
@@ -302,7 +302,7 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
         ("months", pa.array(dates, pa.date32())),
     ):
         columns[name] = named(merged[name].combine_chunks(), members)
-    return _as(schema.customers(merged.schema.field("customer_id").type), columns)
+    return _as(tables.CUSTOMERS.schema_for(merged.schema), columns)
 
 
 def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:

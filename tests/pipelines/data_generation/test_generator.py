@@ -15,6 +15,7 @@ from dask_etl.pipelines.data_generation.generator import (
 from dask_etl.pipelines.data_generation.lines import transaction_ids
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Defects, Generation, Missing
+from dask_etl.retail.tables import GENERATION_TRUTH
 
 CLEAN = Defects(**dict.fromkeys(Defects.model_fields, 0))
 DIRTY = Defects(**dict.fromkeys(Defects.model_fields, 0.06))
@@ -155,7 +156,7 @@ def test_tables_have_their_schemas():
     parts = generate_partition(Generation(rows=1_000), 0)
     assert parts["raw_transactions"].schema.names == schema.raw().names
     assert parts["raw_transactions"].cast(schema.raw()).schema == schema.raw()
-    assert parts["generation_truth"].schema == schema.GENERATION_TRUTH
+    assert parts["generation_truth"].schema == GENERATION_TRUTH.schema
     defects = parts["generation_truth"]["defect"].to_pylist()
     assert defects == list(Defects.model_fields)
 

@@ -6,9 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dask_etl.monitor import with_pipeline_totals
+from dask_etl.hooks.records import RUN_METRICS, with_pipeline_totals
 from dask_etl.retail import schema
-from dask_etl.retail.schema import RUN_METRICS
+from dask_etl.retail.tables import (
+    CATEGORY_PERFORMANCE,
+    COHORT_RETENTION,
+    CUSTOMER_SUMMARY,
+    MONTHLY_SALES,
+    REGION_PERFORMANCE,
+    ROW_LEDGER,
+    SEGMENT_SUMMARY,
+    WEEKDAY_PATTERN,
+)
 
 REGIONS = ["North", "South", "East", "West", "Central", "Online", "Unknown"]
 CATEGORIES = [
@@ -109,7 +118,7 @@ def monthly(rng, categories, months):
         units=1,
     )
     return table.sort_values(["month", "product_category"], ignore_index=True)[
-        schema.MONTHLY_SALES.names
+        MONTHLY_SALES.schema.names
     ]
 
 
@@ -131,7 +140,7 @@ def cohorts(rng, months):
                     int(active) / size if seen else np.nan,
                 )
             )
-    return pd.DataFrame(rows, columns=schema.COHORT_RETENTION.names)
+    return pd.DataFrame(rows, columns=COHORT_RETENTION.schema.names)
 
 
 def weekdays(rng):
@@ -245,20 +254,20 @@ def tables_of(regions=7, categories=8, months=25, segment_count=10, seed=1):
 
 def empty_tables():
     return {
-        "regions": empty(schema.REGION_PERFORMANCE),
-        "categories": empty(schema.CATEGORY_PERFORMANCE),
-        "months": empty(schema.MONTHLY_SALES),
-        "weekdays": empty(schema.WEEKDAY_PATTERN),
-        "segments": empty(schema.SEGMENT_SUMMARY),
-        "cohorts": empty(schema.COHORT_RETENTION),
+        "regions": empty(REGION_PERFORMANCE.schema),
+        "categories": empty(CATEGORY_PERFORMANCE.schema),
+        "months": empty(MONTHLY_SALES.schema),
+        "weekdays": empty(WEEKDAY_PATTERN.schema),
+        "segments": empty(SEGMENT_SUMMARY.schema),
+        "cohorts": empty(COHORT_RETENTION.schema),
         "customers": pd.DataFrame(
             {
                 name: [0 if name == "customers" else np.nan]
-                for name in schema.CUSTOMER_SUMMARY.names
+                for name in CUSTOMER_SUMMARY.schema.names
             }
         ),
-        "row_ledger": empty(schema.ROW_LEDGER),
-        "run_metrics": empty(RUN_METRICS),
+        "row_ledger": empty(ROW_LEDGER.schema),
+        "run_metrics": empty(RUN_METRICS.schema),
     }
 
 

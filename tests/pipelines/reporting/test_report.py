@@ -8,13 +8,13 @@ from dask_etl.pipelines.reporting.report import (
     render_report,
     verification_summary,
 )
-from dask_etl.pipelines.verification.nodes import TABLES
+from dask_etl.retail.tables import COMPARED
 
 
 def verified(**difference):
     table = pd.DataFrame(
         {
-            "table": list(TABLES),
+            "table": list(COMPARED),
             "rows_dask": 1_000,
             "rows_pandas": 1_000,
             "identical": True,
@@ -28,7 +28,7 @@ def verified(**difference):
 def test_report_is_complete_and_well_formed(case):
     text = render_report(verification=verified(), **case)
     assert text.startswith("# Sales report\n")
-    for name in TABLES:
+    for name in COMPARED:
         assert f"| `{name}` |" in text
     plots = {
         output.removesuffix("_plot")
@@ -88,7 +88,7 @@ def test_pipeline_ends_with_the_verdict():
     pipeline = create_pipeline()
     assert pipeline.nodes[-1].name == "require_identical"
     assert all(node.tags == {"reporting"} for node in pipeline.nodes)
-    verification = {f"{e}.{t}" for t in TABLES for e in ("dask", "pandas")}
+    verification = {f"{e}.{t}" for t in COMPARED for e in ("dask", "pandas")}
     assert verification < pipeline.inputs()
     assert pipeline.inputs() - verification == {"run_metrics"}
 

@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from dask_etl.pipelines.verification.comparison import as_text, is_same, rows_that_match
 from dask_etl.pipelines.verification.nodes import (
-    TABLES,
     EnginesDisagree,
     compare,
     require_identical,
     verify_engines,
 )
-from dask_etl.retail import schema
+from dask_etl.retail.tables import COMPARED
 
 DAY = pd.Timestamp("2024-05-01", tz="UTC")
 
@@ -65,10 +64,10 @@ def every_table(rows=6):
     )
     keyed = {
         name: pd.DataFrame(
-            {**{column: np.arange(rows) for column in key}, "net_revenue": 1.5},
+            {**{column: np.arange(rows) for column in table.key}, "net_revenue": 1.5},
             index=range(rows),
         )
-        for name, key in TABLES.items()
+        for name, table in COMPARED.items()
     }
     special = {
         "clean_transactions": raw,
@@ -119,7 +118,7 @@ def changed(value):
 
 def test_identical_tables_in_the_promised_order():
     found = verify_engines(**both(lazily(every_table()), every_table()))
-    assert list(found["table"]) == list(TABLES)
+    assert list(found["table"]) == list(COMPARED)
     assert found["identical"].all()
     assert (found["differing_rows"] == 0).all()
     assert found["first_difference"].isna().all()
@@ -131,7 +130,7 @@ def test_identical_tables_in_the_promised_order():
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.data(), st.sampled_from(sorted(TABLES)), st.integers(0, 5))
+@given(st.data(), st.sampled_from(sorted(COMPARED)), st.integers(0, 5))
 def test_one_altered_value_anywhere_is_found_and_named(data, name, row):
     good, bad = every_table(), every_table()
     column = data.draw(st.sampled_from(list(bad[name].columns)))
@@ -148,11 +147,11 @@ def test_one_altered_value_anywhere_is_found_and_named(data, name, row):
     assert found.loc[name, "differing_rows"] >= 1
     assert found.drop(index=name)["identical"].all()
     text = found.loc[name, "first_difference"]
-    if column not in TABLES[name]:
+    if column not in COMPARED[name].key:
         assert found.loc[name, "differing_rows"] == 1
         assert f"{column} is {as_text(value)} (dask), " in text
         assert as_text(bad[name][column].iloc[row]) in text
-        for key in TABLES[name]:
+        for key in COMPARED[name].key:
             assert f"{key}={as_text(bad[name][key].iloc[row])}" in text
     with pytest.raises(EnginesDisagree, match=name):
         require_identical(
@@ -233,20 +232,8 @@ def test_different_moments_are_reported_with_a_remedy():
 
 
 def test_every_table_has_its_key_in_the_schema():
-    fixed = {
-        "row_ledger": schema.ROW_LEDGER,
-        "sales_cube": schema.SALES_CUBE,
-        "region_performance": schema.REGION_PERFORMANCE,
-        "category_performance": schema.CATEGORY_PERFORMANCE,
-        "monthly_sales": schema.MONTHLY_SALES,
-        "daily_sales": schema.DAILY_SALES,
-        "weekday_pattern": schema.WEEKDAY_PATTERN,
-        "segment_summary": schema.SEGMENT_SUMMARY,
-        "cohort_retention": schema.COHORT_RETENTION,
-        "customer_summary": schema.CUSTOMER_SUMMARY,
-    }
-    for name, fields in fixed.items():
-        assert set(TABLES[name]) <= set(fields.names), name
+    for name, table in COMPARED.items():
+        assert set(table.key) <= set(table.schema.names), name
 
 
 LISTS = [

@@ -23,7 +23,7 @@ def customer_segments(
         segments: names by scores; the first rule that fits.
 
     Returns:
-        ``schema.customer_segments``, sorted by customer; ``recency_days`` in whole
+        ``CUSTOMER_SEGMENTS``, sorted by customer; ``recency_days`` in whole
         days, ``monetary`` = net revenue in currency units.
     """
     since_last = row_ledger["as_of"].max() - customers["last_purchase"]
@@ -52,7 +52,7 @@ def segment_summary(customer_segments: pd.DataFrame) -> pd.DataFrame:
     """Return size, value and average behaviour of each segment.
 
     Returns:
-        ``schema.SEGMENT_SUMMARY``, sorted by segment; averages are per customer,
+        ``SEGMENT_SUMMARY``, sorted by segment; averages are per customer,
         money in currency units.
     """
     sums = (
@@ -88,7 +88,7 @@ def cohort_retention(customers: pd.DataFrame) -> pd.DataFrame:
     ``cohort_size``. Null after the last month of the data.
 
     Returns:
-        ``schema.COHORT_RETENTION``: every cohort × 0 … months of the data − 1.
+        ``COHORT_RETENTION``: every cohort × 0 … months of the data − 1.
     """
     months, lengths = flatten(customers["months"])
     months = _month_numbers(months)
@@ -133,7 +133,7 @@ def customer_summary(customers: pd.DataFrame) -> pd.DataFrame:
     - ``top_20_percent_share``: net revenue of the ceil(n/5) best ÷ that of all.
 
     Returns:
-        ``schema.CUSTOMER_SUMMARY``: one row; without customers, 0 and nulls.
+        ``CUSTOMER_SUMMARY``: one row; without customers, 0 and nulls.
     """
     net = np.sort(net_cents(customers).to_numpy())
     n, total = len(net), int(net.sum())

@@ -15,7 +15,7 @@ def region_performance(
         customers: one row per customer; ``regions`` lists where they bought.
 
     Returns:
-        ``schema.REGION_PERFORMANCE``, sorted by region.
+        ``REGION_PERFORMANCE``, sorted by region.
     """
     return _performance(sales_cube, "region", customers["regions"]).reset_index()
 
@@ -29,7 +29,7 @@ def category_performance(
     share of net revenue of this and all categories before it.
 
     Returns:
-        ``schema.CATEGORY_PERFORMANCE``, sorted by rank, then category.
+        ``CATEGORY_PERFORMANCE``, sorted by rank, then category.
     """
     table = _performance(
         sales_cube, "product_category", customers["product_categories"]

@@ -24,7 +24,7 @@ def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
       months, complete ones only; null, ``enough_data`` false, under 24 of them.
 
     Returns:
-        ``schema.MONTHLY_SALES``: every month × every category and ``(all)``, sorted.
+        ``MONTHLY_SALES``: every month × every category and ``(all)``, sorted.
 
     Raises:
         ValueError: a category bears the name that is kept for the sum of all.
@@ -89,7 +89,7 @@ def daily_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
     before it; null until there are as many days.
 
     Returns:
-        ``schema.DAILY_SALES``, sorted by day.
+        ``DAILY_SALES``, sorted by day.
     """
     sums = _by_calendar_day(sales_cube)
     table = sales(sums)
@@ -108,7 +108,7 @@ def weekday_pattern(sales_cube: pd.DataFrame) -> pd.DataFrame:
     A day of the week that the cover lacks has no calendar days and null means.
 
     Returns:
-        ``schema.WEEKDAY_PATTERN``: Monday = 0 to Sunday = 6; no rows for no data.
+        ``WEEKDAY_PATTERN``: Monday = 0 to Sunday = 6; no rows for no data.
     """
     daily = _by_calendar_day(sales_cube)
     by_weekday = daily.groupby(daily.index.day_of_week.rename("day_of_week"))

@@ -25,7 +25,7 @@ from dask_etl.pipelines.data_generation.lines import (
     draw_lines,
     join,
 )
-from dask_etl.retail import schema
+from dask_etl.retail import schema, tables
 from dask_etl.retail.parameters import Generation
 
 _BLOCK = 1 << 15
@@ -118,5 +118,5 @@ def _raw_table(generation: Generation, lines: Lines) -> pa.Table:
 def _truth(kinds: np.ndarray) -> pa.Table:
     rows = np.bincount(kinds, minlength=len(NAMES) + 1)[1 : len(NAMES) + 1]
     return pa.table(
-        {"defect": list(NAMES), "rows": rows}, schema=schema.GENERATION_TRUTH
+        {"defect": list(NAMES), "rows": rows}, schema=tables.GENERATION_TRUTH.schema
     )

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from dask_etl.engine.partitions import Gathered, Partitions, Parts
-from dask_etl.retail import schema
 from dask_etl.retail.parameters import Generation
+from dask_etl.retail.tables import GENERATION_TRUTH, RAW_TRANSACTIONS
 
 from .generator import generate_partition, partition_count
 
@@ -23,9 +23,9 @@ def generate(generation: Generation) -> tuple[Parts, Gathered]:
         functools.partial(generate_partition, generation),
     )
     return (
-        partitions.parts("raw_transactions", schema.raw()),
+        partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),
         partitions.gather(
-            "generation_truth", add_truths, schema=schema.GENERATION_TRUTH
+            "generation_truth", add_truths, schema=GENERATION_TRUTH.schema
         ),
     )
 
@@ -34,4 +34,4 @@ def add_truths(partials: Sequence[pa.Table]) -> pa.Table:
     """Add up the counts of several partitions."""
     truths = pa.concat_tables(partials).to_pandas()
     total = truths.groupby("defect", sort=False, as_index=False)["rows"].sum()
-    return pa.Table.from_pandas(total, schema.GENERATION_TRUTH, preserve_index=False)
+    return pa.Table.from_pandas(total, GENERATION_TRUTH.schema, preserve_index=False)

@@ -24,6 +24,7 @@ from dask_etl.retail.rules import (
     reasons,
 )
 from dask_etl.retail.summaries import Domain
+from dask_etl.retail.tables import ROW_LEDGER
 
 SURVEYED_COLUMNS = [*SCREENED_COLUMNS, *schema.LABEL_COLUMNS]
 _COUNTS = ["rows_read", "rows_kept", "rows_rejected", *schema.RULES]
@@ -95,7 +96,7 @@ def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) ->
         later_copies: ``row`` numbers of this partition whose id came before.
 
     Returns:
-        ``kept`` (raw columns), ``rejected`` (``schema.rejected``) and ``ledger``
+        ``kept`` (raw columns), ``rejected`` (``REJECTED_TRANSACTIONS``) and ``ledger``
         (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
@@ -163,9 +164,9 @@ def merge_ledgers(partials: Sequence[pa.Table]) -> pa.Table:
 
 
 def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.Table:
-    """Complete ``schema.ROW_LEDGER``; refuse one out of balance or past a threshold."""
+    """Complete ``ROW_LEDGER``; refuse one out of balance or past a threshold."""
     instants = pa.array([as_of] * len(merged), schema.TIMESTAMP)
-    completed = merged.append_column("as_of", instants).cast(schema.ROW_LEDGER)
+    completed = merged.append_column("as_of", instants).cast(ROW_LEDGER.schema)
     ledger = completed.to_pandas()
     check_balance(ledger)
     check_thresholds(ledger, cleaning)

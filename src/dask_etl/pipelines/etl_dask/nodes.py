@@ -1,18 +1,14 @@
 """The Dask ETL, described: nothing here computes; the last node's outputs run as one."""
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dask_etl.engine.deduplicate import (
-    buckets_for,
-    by_customer,
-    by_transaction,
-    later_copies,
-)
+from dask_etl.engine.deduplicate import buckets_for, later_copies
 from dask_etl.engine.partitions import Gathered, Lazy, Partitions
 from dask_etl.pipelines.etl_dask import kernels
-from dask_etl.retail import schema, summaries
+from dask_etl.retail import summaries, tables
 from dask_etl.retail.parameters import Cleaning, Features
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
@@ -41,14 +37,14 @@ def survey(raw: DaskFrame, as_of: datetime) -> Survey:
         raw: raw transactions; those of our datasets are read straight as Arrow.
         as_of: later rows are not valid, and do not count as first copies.
     """
-    rows = Partitions.of(raw, kernels.SURVEYED_COLUMNS)
+    rows = Partitions.of(raw, tables.RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
     buckets = buckets_for(rows.count_rows())
     surveyed = rows.map(kernels.survey_partition, as_of=as_of)
     return Survey(
         later_copies=surveyed.gather(
             "keys",
-            later_copies,
-            bucket=by_transaction,
+            functools.partial(later_copies, key="transaction_id"),
+            bucket_by="transaction_id",
             buckets=buckets,
             associative=False,
             scatter=True,
@@ -62,7 +58,7 @@ def survey(raw: DaskFrame, as_of: datetime) -> Survey:
 
 def screen(raw: DaskFrame, survey: Survey, as_of: datetime) -> Partitions:
     """Divide the rows into ``kept`` and ``rejected``, and count them per file."""
-    return Partitions.of(raw).map(
+    return Partitions.of(raw, tables.RAW_TRANSACTIONS).map(
         kernels.screen_partition, as_of=as_of, later_copies=survey.later_copies
     )
 
@@ -84,30 +80,29 @@ def summarise(
         ``sales_cube`` and ``customers``.
     """
     rows = enriched.map(kernels.summarise_partition, domain=survey.domain)
-    raw_schema = rows.raw_schema
-    customer_id = raw_schema.field("customer_id").type
+    found = rows.schema
     return (
-        rows.parts("clean", schema.clean(raw_schema)),
-        rows.parts("rejected", schema.rejected(raw_schema)),
+        rows.parts("clean", tables.CLEAN_TRANSACTIONS.schema_for(found)),
+        rows.parts("rejected", tables.REJECTED_TRANSACTIONS.schema_for(found)),
         rows.gather(
             "ledger",
             kernels.merge_ledgers,
-            schema=schema.ROW_LEDGER,
+            schema=tables.ROW_LEDGER.schema,
             finish=kernels.finish_ledger,
             arguments={"as_of": as_of, "cleaning": cleaning},
         ),
         rows.gather(
             "cube",
             summaries.merge_cubes,
-            schema=schema.SALES_CUBE,
+            schema=tables.SALES_CUBE.schema,
             finish=summaries.finish_cube,
             arguments={"domain": survey.domain},
         ),
         rows.gather(
             "customers",
             summaries.merge_customers,
-            schema=schema.customers(customer_id),
-            bucket=by_customer,
+            schema=tables.CUSTOMERS.schema_for(found),
+            bucket_by="customer_id",
             buckets=survey.buckets,
             finish=summaries.finish_customers,
             arguments={"domain": survey.domain},

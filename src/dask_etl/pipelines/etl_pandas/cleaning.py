@@ -33,8 +33,8 @@ def screen(
 
     Returns:
         kept: rows that break no rule, as they came, indexed by their raw position.
-        rejected: ``schema.rejected``, raw values and ``reasons``, in raw order.
-        row_ledger: ``schema.ROW_LEDGER``, one row per source file.
+        rejected: ``REJECTED_TRANSACTIONS``, raw values and ``reasons``, in raw order.
+        row_ledger: ``ROW_LEDGER``, one row per source file.
 
     Raises:
         ThresholdExceeded: more rows break a rule than ``cleaning`` allows.
@@ -169,7 +169,7 @@ def describe_rejected(
         files: name and rows of each source file.
 
     Returns:
-        ``schema.rejected``; ``source_row`` counts from 0 within its file.
+        ``REJECTED_TRANSACTIONS``; ``source_row`` counts from 0 within its file.
     """
     names = pd.Series([name for name, _ in files], dtype="str")
     starts = _ends(files) - np.array([rows for _, rows in files], np.int64)
@@ -208,7 +208,7 @@ def count_rows(
         as_of: recorded with every file.
 
     Returns:
-        ``schema.ROW_LEDGER``, in raw order, files without rows included.
+        ``ROW_LEDGER``, in raw order, files without rows included.
     """
     file_numbers = range(len(files))
     rejected_from = locate(broken.index, files)

@@ -18,7 +18,7 @@ def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
     - ``year``, ``month``, ``quarter``, ``day_of_week`` (Monday = 0), UTC.
 
     Returns:
-        ``schema.clean``, in raw order.
+        ``CLEAN_TRANSACTIONS``, in raw order.
     """
     lines = fill_missing(kept)
     net_amount = lines["amount"] * (1 - lines["discount"])

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.retail.schema import SALES_CUBE
+from dask_etl.retail.tables import SALES_CUBE
 
 from .cleaning import LABELS
 
@@ -26,7 +26,7 @@ def summarise_sales(clean: pd.DataFrame) -> pd.DataFrame:
     """Add up lines per day × region × product category.
 
     Returns:
-        ``schema.SALES_CUBE``, sorted by the three; days are UTC.
+        ``SALES_CUBE``, sorted by the three; days are UTC.
     """
     keys = [
         clean["timestamp"].dt.tz_localize(None).dt.floor("D").rename("day"),
@@ -35,14 +35,14 @@ def summarise_sales(clean: pd.DataFrame) -> pd.DataFrame:
     ]
     sums = measures(clean).groupby(keys, observed=True).sum()
     cube = in_units(sums).reset_index()
-    return cube.astype(dict.fromkeys(LABELS, "str"))[SALES_CUBE.names]
+    return cube.astype(dict.fromkeys(LABELS, "str"))[SALES_CUBE.schema.names]
 
 
 def summarise_customers(clean: pd.DataFrame) -> pd.DataFrame:
     """Add up lines per customer, and list where and when each one bought.
 
     Returns:
-        ``schema.customers``, sorted by customer.
+        ``CUSTOMERS``, sorted by customer.
     """
     by_customer = clean["customer_id"]
     sums = measures(clean).groupby(by_customer).sum()

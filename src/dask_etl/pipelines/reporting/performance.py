@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from dask_etl.monitor import ALL_NODES
+from dask_etl.hooks.records import ALL_NODES
 
 from . import style
 

@@ -13,28 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from dask_etl.retail.tables import COMPARED
+
 from .comparison import as_text, is_same, rows_that_match
-
-TABLES: dict[str, list[str]] = {
-    "clean_transactions": ["transaction_id"],
-    "rejected_transactions": ["source_file", "source_row"],
-    "row_ledger": ["source_file"],
-    "sales_cube": ["day", "region", "product_category"],
-    "customers": ["customer_id"],
-    "region_performance": ["region"],
-    "category_performance": ["product_category"],
-    "monthly_sales": ["month", "product_category"],
-    "daily_sales": ["day"],
-    "weekday_pattern": ["day_of_week"],
-    "customer_segments": ["customer_id"],
-    "segment_summary": ["segment"],
-    "cohort_retention": ["cohort", "months_since"],
-    "customer_summary": [],
-}
-"""The tables that must not differ, and the columns that name a row of each."""
-
-UNORDERED = {"customers"}
-"""Tables whose order is not part of the contract: rows are matched by their key."""
 
 _READ_AHEAD = 2
 
@@ -49,7 +30,7 @@ def verify_engines(**tables) -> pd.DataFrame:
     """Compare every table of the Dask engine with its pandas twin.
 
     Args:
-        **tables: ``dask_<table>`` and ``pandas_<table>`` for each of ``TABLES``. Those
+        **tables: ``dask_<table>`` and ``pandas_<table>`` for each of ``COMPARED``. Those
             of Dask may be lazy; their partitions are then read one after the other.
 
     Returns:
@@ -59,7 +40,7 @@ def verify_engines(**tables) -> pd.DataFrame:
     found = pd.DataFrame(
         [
             compare(name, tables[f"dask_{name}"], tables[f"pandas_{name}"])
-            for name in TABLES
+            for name in COMPARED
         ]
     )
     differing = found.loc[~found["identical"], "table"]
@@ -120,16 +101,15 @@ def compare(name: str, dask, pandas: pd.DataFrame) -> dict:
     """Compare one table of both engines; a row of the verification table.
 
     Args:
-        name: one of ``TABLES``.
+        name: one of ``COMPARED``; rows without an order are matched by their key.
         dask: the Dask engine's table, a pandas or a lazy Dask DataFrame.
         pandas: the pandas engine's table.
     """
-    if name in UNORDERED:
-        dask, pandas = (
-            t.sort_values(TABLES[name], kind="stable") for t in (dask, pandas)
-        )
+    key = [*COMPARED[name].key]
+    if not COMPARED[name].ordered:
+        dask, pandas = (t.sort_values(key, kind="stable") for t in (dask, pandas))
     found = _Findings(
-        key=TABLES[name], columns=[c for c in pandas.columns if c in set(dask.columns)]
+        key=key, columns=[c for c in pandas.columns if c in set(dask.columns)]
     )
     rows = 0
     for part in _parts(dask):

@@ -19,12 +19,10 @@ their own checksum, and name nothing outside of the table but the commit record.
 import base64
 import contextlib
 import errno
-import json
 import logging
 import os
 import posixpath
 import re
-import shutil
 import socket
 import uuid
 from collections.abc import Iterable, Sequence
@@ -33,12 +31,13 @@ from datetime import UTC, datetime
 
 import fsspec
 import pyarrow as pa
-import xxhash
 from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError, TableMissing
+from dask_etl.storage.files import cannot_write, check_name, put, seal, unseal
 from dask_etl.storage.folder import check_file
+from dask_etl.storage.parts import PartFile
 
 logger = logging.getLogger(__name__)
 
@@ -58,53 +57,6 @@ def is_unfinished(name: str) -> bool:
     A folder ``versions`` by itself says nothing: other people have such folders, too.
     """
     return _PART_OF_VERSION.fullmatch(name) is not None
-
-
-def checksum(content: bytes | pa.Buffer) -> str:
-    """Return the XXH3 (64 bit) of some bytes, hexadecimal."""
-    return xxhash.xxh3_64_hexdigest(content)
-
-
-def seal(content: dict) -> bytes:
-    """Serialise a small JSON file, with a checksum of its own."""
-    digest = checksum(json.dumps(content, sort_keys=True).encode())
-    return json.dumps({**content, "checksum": digest}, indent=1).encode()
-
-
-def unseal(text: bytes) -> dict:
-    """Read what :func:`seal` made.
-
-    Raises:
-        ValueError: it is something else, or was altered.
-    """
-    content = json.loads(text)
-    if not isinstance(content, dict):
-        raise ValueError("not a JSON object")
-    digest = content.pop("checksum", None)
-    if digest != checksum(json.dumps(content, sort_keys=True).encode()):
-        raise ValueError("checksum mismatch: the file was altered")
-    return content
-
-
-def check_name(name: str) -> str:
-    """Return the name of a version or part, if it cannot lead out of its folder.
-
-    Raises:
-        StorageError: it could.
-    """
-    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-        raise StorageError(f"{name!r} is no name for a version or a part of one")
-    return name
-
-
-@dataclass(frozen=True)
-class PartFile:
-    """One Parquet file of a version: name, size and XXH3 checksum of its bytes."""
-
-    name: str
-    rows: int
-    bytes: int
-    checksum: str
 
 
 @dataclass(frozen=True)
@@ -440,46 +392,3 @@ def commit(staged: Sequence[tuple[VersionStore, str]]) -> None:
         for store, pending in staged:
             store.swap(pending)
         first.retire(record)
-
-
-def put(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
-    """Write a file so that readers see all of it or nothing.
-
-    Raises:
-        StorageError: there is no space or no permission for it.
-    """
-    if not isinstance(filesystem, LocalFileSystem):
-        # Object stores show an object when its upload is complete.
-        filesystem.pipe_file(path, bytes(content))
-        return
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        if isinstance(error, OSError):
-            raise cannot_write(path, error, len(content)) from error
-        raise
-
-
-def cannot_write(path: str, error: OSError, size: int | None = None) -> StorageError:
-    """Say why something cannot be written, and what helps."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        need = "" if size is None else f"{size:,} bytes are needed, "
-        folder = posixpath.dirname(path)
-        try:
-            free = f"{shutil.disk_usage(folder).free:,} are free in {folder}"
-        except OSError:
-            free = f"{folder} is full"
-        return StorageError(
-            f"{path}: no space left: {need}{free}. Make room (what was written "
-            "so far is taken over by the next run) or move data_root. Earlier "
-            "versions are untouched."
-        )
-    return StorageError(
-        f"{path}: cannot be written ({error}). Check the permissions, or point "
-        "data_root (conf/*/globals.yml) to a folder of your own."
-    )

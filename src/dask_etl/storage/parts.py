@@ -6,24 +6,28 @@ its row groups, so that small files come together and large ones are taken apart
 
 import functools
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from dask_etl.datasets.slices import read_slice
-from dask_etl.datasets.versions import PartFile, checksum, put
 from dask_etl.errors import StorageError
-from dask_etl.retail.conform import conform
+from dask_etl.storage.encodings import BY_TYPE, Encodings
+from dask_etl.storage.files import checksum, put
 from dask_etl.storage.folder import check_file, footer, state_of, unreadable
+from dask_etl.storage.slices import read_slice
 
-LOW_CARDINALITY = {"quantity", "discount", "rating"}
-"""Numeric columns of few distinct values, worth a dictionary."""
 
-PRUNED = {"transaction_id", "customer_id", "timestamp", "day"}
-"""Columns that readers filter on, worth minimum and maximum per row group."""
+@dataclass(frozen=True)
+class PartFile:
+    """One Parquet file of a version: name, size and XXH3 checksum of its bytes."""
+
+    name: str
+    rows: int
+    bytes: int
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,11 @@ _SMALL = 10_000
 """Beyond so many partitions, none of fewer rows than this is of use: a task costs
 several milliseconds, whatever it has to do."""
 
+Conform = Callable[[pa.Table, pa.Schema, str, int], pa.Table]
+"""Brings rows of somebody else's file to a schema.
+
+For errors, the file and the number of its first row are given."""
+
 
 @dataclass(frozen=True)
 class PartReader:
@@ -76,7 +85,7 @@ class PartReader:
         filesystem: where the files are.
         schema: what every partition is brought to; its dictionary columns are read
             as dictionaries whatever the file says.
-        is_raw: the files come from others: cast them to ``schema``.
+        conform: brings rows to ``schema`` where the files come from others.
         columns: the columns to read; None for all.
         threads: decode the columns of a file in parallel (not inside Dask tasks,
             which are parallel already).
@@ -84,7 +93,7 @@ class PartReader:
 
     filesystem: fsspec.AbstractFileSystem
     schema: pa.Schema
-    is_raw: bool = False
+    conform: Conform | None = None
     columns: tuple[str, ...] | None = None
     threads: bool = False
 
@@ -120,8 +129,8 @@ class PartReader:
             raise StorageError(
                 f"{segment.path}: {len(table):,} rows where {segment.rows:,} are expected"
             )
-        if self.is_raw:
-            return conform(table, target, segment.name, segment.first_row)
+        if self.conform is not None:
+            return self.conform(table, target, segment.name, segment.first_row)
         # Dictionaries are read with 32-bit indices, whatever they were written with.
         return table if table.schema == target else table.cast(target)
 
@@ -254,50 +263,18 @@ class PartWriter:
     Attributes:
         filesystem: where the table lives.
         folder: the folder of the version.
+        encodings: what the types of the columns do not tell.
     """
 
     filesystem: fsspec.AbstractFileSystem
     folder: str
+    encodings: Encodings = BY_TYPE
 
     def write(self, table: pa.Table, number: int) -> PartFile:
         """Write part ``number``; readers never see half of it."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **encoding(table.schema))
+        pq.write_table(table, sink, **self.encodings.of(table.schema))
         content = sink.getvalue()
         name = f"part-{number:05d}.parquet"
         put(self.filesystem, posixpath.join(self.folder, name), content)
         return PartFile(name, len(table), content.size, checksum(content))
-
-
-def encoding(written: pa.Schema) -> dict:
-    """Choose Parquet encodings by column, as keywords of ``pyarrow.parquet.write_table``.
-
-    Dictionaries only where values repeat; BYTE_STREAM_SPLIT for the other 8-byte
-    columns; statistics only where readers prune. The measurements behind it are in
-    ``docs/performance.md``.
-    """
-    dictionaries, split = [], {}
-    for field in written:
-        kind = field.type
-        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        if pa.types.is_list(kind):
-            dictionaries.append(f"{field.name}.list.element")
-        elif (
-            field.name in LOW_CARDINALITY
-            or pa.types.is_dictionary(kind)
-            or pa.types.is_date(kind)
-            or (pa.types.is_integer(kind) and kind.bit_width <= 16)
-            # Text that is not an id is a label; ids hardly repeat within a part.
-            or (is_text and not field.name.endswith("_id"))
-        ):
-            dictionaries.append(field.name)
-        elif pa.types.is_primitive(kind) and kind.bit_width == 64:
-            split[field.name] = "BYTE_STREAM_SPLIT"
-    return {
-        "compression": "snappy",
-        "use_dictionary": dictionaries or False,
-        "column_encoding": split or None,
-        "write_statistics": [name for name in written.names if name in PRUNED] or False,
-        "row_group_size": 1 << 20,
-        "write_page_index": False,
-    }

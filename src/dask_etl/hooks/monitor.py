@@ -8,16 +8,10 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pandas as pd
 import psutil
-
-from dask_etl.retail.schema import RUN_METRICS
-
-ALL_NODES = "(all)"
-"""``node`` of the row that holds a whole pipeline."""
 
 _MB = 1_000_000
 _LISTING_BUDGET = 0.02
@@ -116,7 +110,7 @@ class ResourceMonitor:
             return Usage(
                 wall_seconds=wall,
                 cpu_seconds=cpu,
-                cpu_use=_cpu_use(cpu, wall, usable_cores()),
+                cpu_use=cpu_use(cpu, wall, usable_cores()),
                 cores=usable_cores(),
                 memory_at_start_mb=mark.memory_at_start / _MB,
                 peak_memory_mb=mark.peak_memory / _MB,
@@ -200,76 +194,7 @@ def _read(process: psutil.Process) -> tuple[int, float]:
     return max(anonymous, 0), cpu.user + cpu.system + ended_children
 
 
-def _cpu_use(cpu_seconds: float, wall_seconds: float, cores: int) -> float:
+def cpu_use(cpu_seconds: float, wall_seconds: float, cores: int) -> float:
+    """Return the share (0–1) of what the cores could have done in that time."""
     available = wall_seconds * cores
     return min(cpu_seconds / available, 1.0) if available > 0 else 0.0
-
-
-def with_pipeline_totals(records: Iterable[Mapping]) -> pd.DataFrame:
-    """Records of nodes as a table, with one more row per run and pipeline.
-
-    In that row the seconds are sums over the nodes, memory and rows the largest of
-    any node. A total that is among the records already is worked out afresh.
-
-    Args:
-        records: mappings with the columns of ``RUN_METRICS``.
-
-    Returns:
-        The table, each pipeline's total after its nodes, in the order of arrival.
-    """
-    nodes = [dict(record) for record in records if record["node"] != ALL_NODES]
-    pipelines: dict[tuple, list[dict]] = {}
-    for record in nodes:
-        key = (record["run_id"], record["pipeline"])
-        pipelines.setdefault(key, []).append(record)
-    rows = [
-        row
-        for members in pipelines.values()
-        for row in [*members, _pipeline_total(members)]
-    ]
-    columns = RUN_METRICS.names
-    table = pd.DataFrame(rows, columns=columns)
-    if table["rows"].dtype != "Int64":
-        table["rows"] = pd.array(list(table["rows"]), dtype="Int64")
-    table["started_at"] = pd.to_datetime(table["started_at"], utc=True).dt.as_unit("us")
-    return table
-
-
-def _pipeline_total(nodes: list[dict]) -> dict:
-    wall = sum(node["wall_seconds"] for node in nodes)
-    cpu = sum(node["cpu_seconds"] for node in nodes)
-    cores = max(node["cores"] for node in nodes)
-    first = min(nodes, key=lambda node: node["started_at"])
-    counts = [node.get("rows") for node in nodes]
-    return {
-        "run_id": first["run_id"],
-        "pipeline": first["pipeline"],
-        "node": ALL_NODES,
-        "started_at": first["started_at"],
-        "wall_seconds": wall,
-        "cpu_seconds": cpu,
-        "cpu_use": _cpu_use(cpu, wall, cores),
-        "cores": cores,
-        "memory_at_start_mb": first["memory_at_start_mb"],
-        "peak_memory_mb": max(node["peak_memory_mb"] for node in nodes),
-        "rows": max((count for count in counts if not pd.isna(count)), default=None),
-    }
-
-
-def keep_latest_runs(history: pd.DataFrame, n: int) -> pd.DataFrame:
-    """The rows of the ``n`` latest runs of each pipeline, in their order.
-
-    Runs are counted per pipeline, so that many runs of one engine do not push the
-    only run of the other one out.
-    """
-    if history.empty:
-        return history
-    started = history.groupby(["pipeline", "run_id"], as_index=False)[
-        "started_at"
-    ].min()
-    age = started.groupby("pipeline")["started_at"].rank(
-        method="first", ascending=False
-    )
-    kept = started.loc[age <= n, ["pipeline", "run_id"]]
-    chosen = pd.MultiIndex.from_frame(history[["pipeline", "run_id"]])
-    return history[chosen.isin(pd.MultiIndex.from_frame(kept))].reset_index(drop=True)

@@ -17,8 +17,9 @@ from hypothesis.stateful import (
     rule,
 )
 
-from dask_etl.datasets.files import PartWriter, Segment, read_checked
-from dask_etl.datasets.versions import StorageError, VersionStore, commit
+from dask_etl.errors import StorageError
+from dask_etl.storage.parts import PartWriter, Segment, read_checked
+from dask_etl.storage.versions import VersionStore, commit
 
 TABLES = ("x", "y", "z")
 SCHEMA = pa.schema({"number": pa.int64()})

@@ -9,14 +9,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from dask_etl.monitor import (
+from dask_etl.hooks.monitor import ResourceMonitor, usable_cores
+from dask_etl.hooks.records import (
     ALL_NODES,
-    ResourceMonitor,
+    RUN_METRICS,
     keep_latest_runs,
-    usable_cores,
     with_pipeline_totals,
 )
-from dask_etl.retail.schema import RUN_METRICS
 
 BURN = """
 import time
@@ -144,9 +143,9 @@ def test_pipeline_total_sums_seconds_and_takes_the_peak():
 @pytest.mark.parametrize("records", [[], [record()], [record(rows=7)]])
 def test_metrics_fit_their_schema(records):
     table = with_pipeline_totals(records)
-    assert pa.Table.from_pandas(table, RUN_METRICS, preserve_index=False).num_rows == (
-        2 * len(records)
-    )
+    assert pa.Table.from_pandas(
+        table, RUN_METRICS.schema, preserve_index=False
+    ).num_rows == (2 * len(records))
 
 
 def test_totals_are_not_counted_again():

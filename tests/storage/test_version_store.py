@@ -10,16 +10,9 @@ import fsspec
 import pyarrow as pa
 import pytest
 
-from dask_etl.datasets.files import PartWriter
-from dask_etl.datasets.versions import (
-    Manifest,
-    StorageError,
-    VersionStore,
-    commit,
-    put,
-    seal,
-    unseal,
-)
+from dask_etl.storage.files import StorageError, put, seal, unseal
+from dask_etl.storage.parts import PartWriter
+from dask_etl.storage.versions import Manifest, VersionStore, commit
 
 SCHEMA = pa.schema({"number": pa.int64()})
 
@@ -171,7 +164,7 @@ def test_several_tables_are_committed_by_one_record(new_store, monkeypatch):
         moments.append({store.current() for store in stores})
         put(filesystem, path, content)
 
-    monkeypatch.setattr("dask_etl.datasets.versions.put", watched)
+    monkeypatch.setattr("dask_etl.storage.versions.put", watched)
     commit([(store, "b") for store in stores])
     assert moments[0] == {"a"}
     assert all(len(versions) == 1 for versions in moments)
@@ -226,7 +219,7 @@ def test_record_of_another_commit_is_not_the_one_waited_for(new_store, monkeypat
         put(filesystem, path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr("dask_etl.datasets.versions.put", dies)
+        patch.setattr("dask_etl.storage.versions.put", dies)
         with pytest.raises(RuntimeError, match="dies"):
             commit([(one, "b"), (two, "b")])
     for store in (one, three):
@@ -237,7 +230,7 @@ def test_record_of_another_commit_is_not_the_one_waited_for(new_store, monkeypat
         shown.add(two.current())
         put(filesystem, path, content)
 
-    monkeypatch.setattr("dask_etl.datasets.versions.put", watched)
+    monkeypatch.setattr("dask_etl.storage.versions.put", watched)
     commit([(one, "b"), (three, "b")])
     assert shown == {"a"}
     assert [store.current() for store in (one, two, three)] == ["b", "a", "b"]

@@ -1,0 +1,152 @@
+"""Names a computation, so that the next attempt at the same one finds its work.
+
+What counts are inputs, parameters and the code that makes the bytes: the engine, the
+storage, the libraries, and the modules of the steps with all that these import from
+their own package. An edit elsewhere, of a report say, is another matter.
+"""
+
+import ast
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import marshal
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from dask.base import tokenize
+from fsspec import AbstractFileSystem
+
+from dask_etl.engine.partitions import Gathered, Lazy, Parts
+
+_PACKAGE = Path(__file__).parents[1]
+_ALWAYS = ("engine", "storage", "tables.py")
+"""What is under all steps, and counts as a whole."""
+
+
+def fingerprint(lazies: Iterable[Lazy]) -> str:
+    """Name the computation of some lazy tables, the same on every machine."""
+    identity = _Identity()
+    digest = hashlib.sha256()
+    for lazy in lazies:
+        for text in identity.of(lazy):
+            digest.update(text.encode())
+    digest.update(_code(identity.modules).encode())
+    return digest.hexdigest()[:16]
+
+
+class _Identity:
+    """Spells out lazy tables, and notes the modules of whatever takes part."""
+
+    def __init__(self) -> None:
+        self.modules: set[str] = set()
+
+    def of(self, value: Any) -> Iterator[str]:
+        """Yield texts that are the same for the same value in every process."""
+        if isinstance(value, (Parts, Gathered)):
+            yield from self._of_lazy(value)
+        elif isinstance(value, functools.partial):
+            yield from self.of([value.func, value.args, value.keywords])
+        elif callable(value) and hasattr(value, "__qualname__"):
+            yield self._name(value)
+        elif is_dataclass(value):
+            yield self._name(type(value))
+            for field in fields(value):
+                yield field.name
+                yield from self.of(getattr(value, field.name))
+        elif isinstance(value, Mapping):
+            for name in sorted(value, key=str):
+                yield str(name)
+                yield from self.of(value[name])
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                yield from self.of(item)
+        elif isinstance(value, (set, frozenset)):
+            yield from sorted(text for item in value for text in self.of(item))
+        elif hasattr(value, "__array__"):
+            # What they print is cut short.
+            yield tokenize(value)
+        elif not isinstance(value, AbstractFileSystem):
+            # Where something is, its path says.
+            yield repr(value)
+
+    def _of_lazy(self, lazy: Lazy) -> Iterator[str]:
+        partitions = lazy.partitions
+        yield lazy.name
+        # Thousands of plain descriptions.
+        yield repr(partitions.items)
+        yield from self.of([partitions.source, *partitions.steps, lazy.schema])
+        if isinstance(lazy, Gathered):
+            merge = [lazy.combine, lazy.finish, lazy.arguments]
+            yield from self.of([lazy.bucket_by, lazy.buckets, *merge])
+
+    def _name(self, thing: Any) -> str:
+        module = sys.modules.get(thing.__module__)
+        name = f"{thing.__module__}.{thing.__qualname__}"
+        if getattr(module, "__file__", None):
+            self.modules.add(thing.__module__)
+            return name
+        # Typed into a session: there is no file that says what it does.
+        code = getattr(thing, "__code__", None)
+        content = marshal.dumps(code).hex() if code else uuid.uuid4().hex
+        return f"{name} {content}"
+
+
+def _code(modules: Iterable[str]) -> str:
+    """Digest the source of the modules and of the libraries that make the bytes."""
+    digest = hashlib.sha256()
+    for path in sorted(source_files(modules)):
+        digest.update(path.read_bytes())
+    for library in ("numpy", "pandas", "pyarrow"):
+        digest.update(importlib.metadata.version(library).encode())
+    return digest.hexdigest()
+
+
+def source_files(modules: Iterable[str]) -> set[Path]:
+    """Return the files that decide what steps from these modules do.
+
+    The engine and the storage always do; of the modules' own package (and of this
+    one), what they import, directly or not.
+    """
+    always = [_PACKAGE / name for name in _ALWAYS]
+    files = {f for path in always for f in [path, *path.rglob("*.py")] if f.is_file()}
+    packages = {"dask_etl", *(name.partition(".")[0] for name in modules)}
+    waiting = [*modules]
+    while waiting:
+        name = waiting.pop()
+        path = _path_of(name) if name.partition(".")[0] in packages else None
+        if path is not None and path not in files:
+            files.add(path)
+            waiting += _imports(name, path)
+    return files
+
+
+def _path_of(module: str) -> Path | None:
+    """Return the source file of a module; None for what is none."""
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        origin = getattr(loaded, "__file__", None)
+    else:
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ModuleNotFoundError, ValueError):
+            return None
+        origin = spec and spec.origin
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _imports(module: str, path: Path) -> Iterator[str]:
+    """Yield what may be modules among the names that a source file imports."""
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(start, package)
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -1,0 +1,364 @@
+"""Every table of the project, declared once: columns, types, key, order, encodings.
+
+Money is held as whole **cents** (int64) wherever it is added up, and becomes
+currency units (float64) only in the tables people read. Ids keep the type of
+the raw data: int64 or string.
+"""
+
+import pyarrow as pa
+
+from dask_etl.retail.conform import conform, unify
+from dask_etl.retail.schema import RULES, TIMESTAMP, raw
+from dask_etl.storage.encodings import Encodings
+from dask_etl.tables import LABEL, Table
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+_IDS = {"transaction_id": pa.string(), "customer_id": pa.string()}
+_CUSTOMER_ID = {"customer_id": pa.string()}
+_LINES = Encodings(
+    repeated=frozenset({"quantity", "discount", "rating"}),
+    distinct=frozenset(_IDS),
+    filtered=frozenset({*_IDS, "timestamp"}),
+)
+"""Of the tables that have a row per sale line."""
+_BY_CUSTOMER = Encodings(
+    distinct=frozenset(_CUSTOMER_ID), filtered=frozenset(_CUSTOMER_ID)
+)
+_BY_DAY = Encodings(filtered=frozenset({"day"}))
+
+RAW_TRANSACTIONS = Table(
+    "raw_transactions",
+    raw(),
+    variants={**_IDS, "quantity": pa.float64()},
+    key=("transaction_id",),
+    encodings=_LINES,
+    unify=unify,
+    conform=conform,
+)
+"""One row per sale line; all columns may be null on arrival. Quantities are float64
+where the source holds NaN or ±inf."""
+
+_CLEAN_TYPES = {"product_category": LABEL, "region": LABEL}
+
+CLEAN_TRANSACTIONS = Table(
+    "clean_transactions",
+    pa.schema(
+        [
+            *(
+                pa.field(
+                    field.name,
+                    _CLEAN_TYPES.get(field.name, field.type),
+                    nullable=field.name == "rating",
+                )
+                for field in raw()
+            ),
+            _required("net_amount", pa.float64()),
+            _required("revenue", pa.float64()),
+            _required("price_category", pa.dictionary(pa.int8(), pa.string())),
+            _required("year", pa.int16()),
+            _required("month", pa.int8()),
+            _required("quarter", pa.int8()),
+            _required("day_of_week", pa.int8()),
+        ]
+    ),
+    variants=_IDS,
+    key=("transaction_id",),
+    encodings=_LINES,
+)
+"""The raw columns, filled in, and the features; in raw order."""
+
+REJECTED_TRANSACTIONS = Table(
+    "rejected_transactions",
+    pa.schema(
+        [
+            *raw(),
+            _required("reasons", pa.list_(pa.string())),
+            _required("source_file", LABEL),
+            _required("source_row", pa.int64()),
+        ]
+    ),
+    variants=RAW_TRANSACTIONS.variants,
+    key=("source_file", "source_row"),
+    encodings=_LINES,
+)
+"""Raw values, reasons and where the rows stood; in raw order."""
+
+ROW_LEDGER = Table(
+    "row_ledger",
+    pa.schema(
+        [
+            _required("source_file", pa.string()),
+            _required("rows_read", pa.int64()),
+            _required("rows_kept", pa.int64()),
+            _required("rows_rejected", pa.int64()),
+            *(_required(rule, pa.int64()) for rule in RULES),
+            _required("as_of", TIMESTAMP),
+        ]
+    ),
+    key=("source_file",),
+)
+"""One row per source file, in raw order; a rejected row counts once under every rule
+that it broke, so the rule columns may add up to more than ``rows_rejected``."""
+
+_MEASURES = [
+    _required("lines", pa.int64()),
+    _required("units", pa.int64()),
+    _required("revenue_cents", pa.int64()),
+    _required("returned_lines", pa.int64()),
+    _required("returned_revenue_cents", pa.int64()),
+    _required("rating_sum", pa.float64()),
+    _required("rating_count", pa.int64()),
+]
+
+SALES_CUBE = Table(
+    "sales_cube",
+    pa.schema(
+        [
+            _required("day", pa.date32()),
+            _required("region", pa.string()),
+            _required("product_category", pa.string()),
+            *_MEASURES,
+        ]
+    ),
+    key=("day", "region", "product_category"),
+    encodings=_BY_DAY,
+)
+"""One row per day × region × product category that has at least one kept line,
+sorted by the three."""
+
+CUSTOMERS = Table(
+    "customers",
+    pa.schema(
+        [
+            _required("customer_id", pa.int64()),
+            *_MEASURES,
+            _required("first_purchase", TIMESTAMP),
+            _required("last_purchase", TIMESTAMP),
+            _required("regions", pa.list_(pa.string())),
+            _required("product_categories", pa.list_(pa.string())),
+            _required("months", pa.list_(pa.date32())),
+        ]
+    ),
+    variants=_CUSTOMER_ID,
+    key=("customer_id",),
+    ordered=False,
+    encodings=_BY_CUSTOMER,
+)
+"""One row per customer with at least one kept line. ``regions``,
+``product_categories`` and ``months`` (first day of the month) list, sorted and
+without repetition, where and when the customer bought."""
+
+_MONEY = [
+    _required("revenue", pa.float64()),
+    _required("returned_revenue", pa.float64()),
+    _required("net_revenue", pa.float64()),
+]
+_SALES = [_required("lines", pa.int64()), _required("units", pa.int64()), *_MONEY]
+
+_PERFORMANCE = [
+    *_SALES,
+    pa.field("net_revenue_share", pa.float64()),
+    _required("average_line_revenue", pa.float64()),
+    _required("unique_customers", pa.int64()),
+    _required("return_rate_lines", pa.float64()),
+    pa.field("return_rate_value", pa.float64()),
+    pa.field("average_rating", pa.float64()),
+]
+
+REGION_PERFORMANCE = Table(
+    "region_performance",
+    pa.schema([_required("region", pa.string()), *_PERFORMANCE]),
+    key=("region",),
+)
+"""Sorted by region. ``average_line_revenue`` = net revenue ÷ lines; a rate or share
+whose divisor is 0 is null."""
+
+CATEGORY_PERFORMANCE = Table(
+    "category_performance",
+    pa.schema(
+        [
+            _required("product_category", pa.string()),
+            *_PERFORMANCE,
+            _required("rank", pa.int64()),
+            pa.field("cumulative_share", pa.float64()),
+        ]
+    ),
+    key=("product_category",),
+)
+"""Sorted by rank, then label. ``rank`` is by net revenue, largest first, equal values
+sharing the smallest rank; ``cumulative_share`` adds net revenue in that order."""
+
+MONTHLY_SALES = Table(
+    "monthly_sales",
+    pa.schema(
+        [
+            _required("month", pa.date32()),
+            _required("product_category", pa.string()),
+            *_SALES,
+            _required("is_complete", pa.bool_()),
+            pa.field("month_on_month", pa.float64()),
+            pa.field("year_on_year", pa.float64()),
+            pa.field("seasonality_index", pa.float64()),
+            _required("enough_data", pa.bool_()),
+        ]
+    ),
+    key=("month", "product_category"),
+)
+"""Every calendar month from the first to the last × every category and
+``ALL_CATEGORIES`` (0 where nothing was sold), sorted by month, then label. Changes
+(later ÷ earlier − 1) and the index are of net revenue."""
+
+DAILY_SALES = Table(
+    "daily_sales",
+    pa.schema(
+        [
+            _required("day", pa.date32()),
+            *_SALES,
+            pa.field("moving_average_7", pa.float64()),
+            pa.field("moving_average_28", pa.float64()),
+        ]
+    ),
+    key=("day",),
+    encodings=_BY_DAY,
+)
+"""Every calendar day from the first to the last; trailing averages of net revenue."""
+
+WEEKDAY_PATTERN = Table(
+    "weekday_pattern",
+    pa.schema(
+        [
+            _required("day_of_week", pa.int8()),
+            _required("calendar_days", pa.int64()),
+            _required("lines", pa.int64()),
+            _required("net_revenue", pa.float64()),
+            pa.field("mean_revenue_per_day", pa.float64()),
+            pa.field("index_to_mean", pa.float64()),
+        ]
+    ),
+    key=("day_of_week",),
+)
+"""Seven rows, Monday = 0 (none for no data): net revenue per calendar day of the
+period, and its ratio to the mean over all calendar days."""
+
+CUSTOMER_SEGMENTS = Table(
+    "customer_segments",
+    pa.schema(
+        [
+            _required("customer_id", pa.int64()),
+            _required("recency_days", pa.int64()),
+            _required("frequency", pa.int64()),
+            _required("monetary", pa.float64()),
+            _required("recency_score", pa.int8()),
+            _required("frequency_score", pa.int8()),
+            _required("monetary_score", pa.int8()),
+            _required("segment", pa.string()),
+        ]
+    ),
+    variants=_CUSTOMER_ID,
+    key=("customer_id",),
+    encodings=_BY_CUSTOMER,
+)
+"""RFM measures, scores 1–5 and the segment, sorted by customer. ``recency_days`` =
+whole days from the last purchase to ``as_of``, ``frequency`` = lines kept,
+``monetary`` = net revenue."""
+
+SEGMENT_SUMMARY = Table(
+    "segment_summary",
+    pa.schema(
+        [
+            _required("segment", pa.string()),
+            _required("customers", pa.int64()),
+            _required("customer_share", pa.float64()),
+            _required("net_revenue", pa.float64()),
+            pa.field("net_revenue_share", pa.float64()),
+            _required("average_recency_days", pa.float64()),
+            _required("average_frequency", pa.float64()),
+            _required("average_monetary", pa.float64()),
+        ]
+    ),
+    key=("segment",),
+)
+"""One row per segment that has customers, sorted by segment."""
+
+COHORT_RETENTION = Table(
+    "cohort_retention",
+    pa.schema(
+        [
+            _required("cohort", pa.date32()),
+            _required("months_since", pa.int64()),
+            _required("cohort_size", pa.int64()),
+            pa.field("active_customers", pa.int64()),
+            pa.field("retention", pa.float64()),
+        ]
+    ),
+    key=("cohort", "months_since"),
+)
+"""Every cohort (month of first kept line) × 0 … months between the first and the last
+month of the data; null, not 0, for months after the end of the data."""
+
+CUSTOMER_SUMMARY = Table(
+    "customer_summary",
+    pa.schema(
+        [
+            _required("customers", pa.int64()),
+            pa.field("repeat_purchase_rate", pa.float64()),
+            pa.field("average_revenue_per_customer", pa.float64()),
+            pa.field("gini", pa.float64()),
+            pa.field("top_20_percent_share", pa.float64()),
+        ]
+    ),
+    key=(),
+)
+"""One row. Repeat = customers with two or more kept lines ÷ customers."""
+
+GENERATION_TRUTH = Table(
+    "generation_truth",
+    pa.schema([_required("defect", pa.string()), _required("rows", pa.int64())]),
+    key=("defect",),
+)
+"""What the generator injected: one row per rule that it breaks on purpose."""
+
+VERIFICATION = Table(
+    "verification",
+    pa.schema(
+        [
+            _required("table", pa.string()),
+            _required("rows_dask", pa.int64()),
+            _required("rows_pandas", pa.int64()),
+            _required("identical", pa.bool_()),
+            _required("differing_rows", pa.int64()),
+            pa.field("first_difference", pa.string()),
+        ]
+    ),
+    key=("table",),
+)
+"""One row per table of both engines: are they the same, value by value?"""
+
+ETL_TABLES = (
+    CLEAN_TRANSACTIONS,
+    REJECTED_TRANSACTIONS,
+    ROW_LEDGER,
+    SALES_CUBE,
+    CUSTOMERS,
+)
+"""What both engines make of the raw transactions, in the order of their outputs."""
+
+ANALYSES = (
+    REGION_PERFORMANCE,
+    CATEGORY_PERFORMANCE,
+    MONTHLY_SALES,
+    DAILY_SALES,
+    WEEKDAY_PATTERN,
+    CUSTOMER_SEGMENTS,
+    SEGMENT_SUMMARY,
+    COHORT_RETENTION,
+    CUSTOMER_SUMMARY,
+)
+"""What is rolled up from the summaries of either engine."""
+
+COMPARED = {table.name: table for table in (*ETL_TABLES, *ANALYSES)}
+"""The tables of both engines, which must be identical, by name."""
