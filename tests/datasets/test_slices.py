@@ -7,9 +7,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from dask_etl.datasets import PandasParquetDataset, files, slices
+from dask_etl.datasets import PandasParquetDataset
 from dask_etl.engine.partitions import Partitions
 from dask_etl.errors import StorageError
+from dask_etl.storage import parts, slices
 from oracle.raw_files import dirty_transactions
 from support.engine_runs import raw_dataset
 
@@ -32,8 +33,8 @@ def parsed(monkeypatch):
         found.append(path)
         return footer(filesystem, path)
 
-    footer = files.footer
-    monkeypatch.setattr(files, "footer", counted)
+    footer = parts.footer
+    monkeypatch.setattr(parts, "footer", counted)
     return found
 
 
@@ -50,7 +51,7 @@ def begun(monkeypatch):
         return read_slice(key, count, *numbers)
 
     read_slice = slices.read_slice
-    monkeypatch.setattr(files, "read_slice", counted)
+    monkeypatch.setattr(parts, "read_slice", counted)
     return found
 
 
@@ -126,10 +127,10 @@ def test_thousands_of_tiny_row_groups_are_few_tasks_and_one_footer(tmp_path, par
 
 def test_thousands_of_tiny_parts_of_our_own_are_few_tasks(tmp_path):
     segments = [
-        files.Segment(str(number), str(number), 0, 1, 100) for number in range(10_000)
+        parts.Segment(str(number), str(number), 0, 1, 100) for number in range(10_000)
     ]
-    grouped = files.partitions(segments, 1)
+    grouped = parts.partitions(segments, 1)
     assert len(grouped) <= 256
     assert [segment for group in grouped for segment in group] == segments
     # What somebody wants for good reason is not changed.
-    assert len(files.partitions(segments[:200], 1)) == 200
+    assert len(parts.partitions(segments[:200], 1)) == 200

@@ -4,7 +4,9 @@ import warnings
 
 from kedro.pipeline import Node, Pipeline
 
-from .nodes import TABLES, verify_engines
+from dask_etl.retail.tables import COMPARED
+
+from .nodes import verify_engines
 
 
 def create_pipeline() -> Pipeline:
@@ -16,7 +18,7 @@ def create_pipeline() -> Pipeline:
             func=verify_engines,
             inputs={
                 f"{engine}_{table}": f"{engine}.{table}"
-                for table in TABLES
+                for table in COMPARED
                 for engine in ("dask", "pandas")
             },
             outputs="verification",
