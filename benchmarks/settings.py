@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AwareDatetime, Field, ValidationError
+from pydantic import AwareDatetime, Field
 
 from dask_etl.errors import ExplainedError
-from dask_etl.validation import Strict
+from dask_etl.validation import Strict, problems
 
 DEFAULTS = Path(__file__).with_name("settings.yml")
 
@@ -54,7 +54,10 @@ class Benchmark(Strict):
     overhead_partitions: tuple[Count, ...] = (100, 1_000, 10_000)
     timeout_seconds: float = Field(3600, gt=0)
     keep_data: bool = False
-    as_of: AwareDatetime = datetime(2025, 1, 1, tzinfo=UTC)
+    # A number would be taken for seconds since 1970.
+    as_of: Annotated[AwareDatetime, Field(strict=True)] = datetime(
+        2025, 1, 1, tzinfo=UTC
+    )
 
 
 def load_settings(file: Path | None = None) -> Benchmark:
@@ -66,15 +69,11 @@ def load_settings(file: Path | None = None) -> Benchmark:
     Raises:
         ExplainedError: naming file, setting and what is wrong with it.
     """
-    given = _read(file) if file else {}
-    try:
-        return Benchmark(**{**_read(DEFAULTS), **given})
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}"
-            for problem in error.errors()
-        )
-        raise ExplainedError(f"{file or DEFAULTS}: {problems}") from error
+    given = {**_read(DEFAULTS), **(_read(file) if file else {})}
+    found = problems(given, Benchmark, "settings")
+    if found:
+        raise ExplainedError("\n".join(f"{file or DEFAULTS}: {one}" for one in found))
+    return Benchmark(**given)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from collections import Counter
 import pandas as pd
 import pytest
 import yaml
-from pydantic import ValidationError
 
 from benchmarks import commands, measure
 from benchmarks.overhead import measure_overhead
@@ -16,6 +15,7 @@ from benchmarks.plan import Variant, experiments, rounds
 from benchmarks.settings import DEFAULTS, Benchmark, Scaling, load_settings
 from benchmarks.summary import summarise
 from benchmarks.workspace import BenchmarkError, check_disk
+from dask_etl.errors import ExplainedError
 from support.benchmark_runs import results
 from support.kedro_project import ROOT, write_yaml
 
@@ -94,11 +94,25 @@ def test_who_cannot_take_part_and_why(tmp_path, monkeypatch):
     assert "no_such_library is not installed" in reason("polars_tuned")
 
 
-def test_parameters_are_strict():
-    with pytest.raises(ValidationError, match="there is no 'size'"):
-        Benchmark(size=[1])
-    with pytest.raises(ValidationError, match="spark"):
-        Benchmark(contenders=["spark"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"size": [1]}, "settings.size: there is no 'size'; did you mean 'sizes'?"),
+        ({"contenders": ["spark"]}, "settings.contenders[0]: there is no 'spark'."),
+        (
+            {"scaling": {"rows": 0}},
+            "settings.scaling.rows: must be at least 1, it is 0",
+        ),
+        ({"as_of": 2018}, "settings.as_of: "),
+    ],
+    ids=["unknown", "unknown contender", "out of bounds", "no moment"],
+)
+def test_settings_are_strict(tmp_path, wrong, words):
+    write_yaml(tmp_path / "mine.yml", wrong)
+    with pytest.raises(ExplainedError) as failure:
+        load_settings(tmp_path / "mine.yml")
+    [said] = str(failure.value).splitlines()
+    assert said.startswith(f"{tmp_path / 'mine.yml'}: {words}")
 
 
 def test_a_disk_that_is_too_small(tmp_path):
@@ -238,8 +252,8 @@ def test_the_benchmark_runs_and_cleans_up(bench_project):
 @pytest.mark.parametrize(
     ("settings", "options", "said"),
     [
-        ({"size": [1]}, [], "mine.yml: settings: Value error, there is no 'size'"),
-        ({"repeats": 0}, [], "mine.yml: repeats: Input should be greater"),
+        ({"size": [1]}, [], "mine.yml: settings.size: there is no 'size'; did you"),
+        ({"repeats": 0}, [], "mine.yml: settings.repeats: must be at least 1"),
         ({}, ["--report-only"], "There are no measurements in"),
     ],
 )

@@ -36,19 +36,11 @@ class ClusterHooks:
                 "ParallelRunner cannot share a Dask client between processes: the "
                 "run would hang. Leave the runner out; Dask runs in parallel itself."
             )
-        from pydantic import ValidationError
-
         from dask_etl.engine.cluster import Cluster
         from dask_etl.engine.cluster_settings import DaskSettings
 
         try:
             self._cluster = Cluster(DaskSettings.model_validate(self._config))
-        except ValidationError as error:
-            said = "; ".join(
-                f"{'.'.join(map(str, wrong['loc']))} {wrong['input']!r}: {wrong['msg']}"
-                for wrong in error.errors()
-            )
-            raise click.ClickException(f"dask.yml: {said}") from error
         except ClusterError as error:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
