@@ -31,6 +31,24 @@ def explained(error: BaseException | None) -> ExplainedError | None:
 
 
 def explanation(error: BaseException | None) -> str | None:
-    """Return the message of the explained error that an error came from, if any."""
-    found = explained(error)
-    return None if found is None else str(found)
+    """Say in one line what an error means to the person who runs the pipeline.
+
+    Returns:
+        The message of the explained error that it came from; else what the error
+        itself says, if it came from the machine or the network; else None: that is a
+        defect, and wants a traceback.
+    """
+    if (found := explained(error)) is not None:
+        return str(found)
+    cause = error
+    while cause is not None and not _is_environment(cause):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return None
+    said, why = (" ".join(str(e).split()) for e in (error, cause))
+    return said if why in said else f"{said} ({type(cause).__name__}: {why})"
+
+
+def _is_environment(error: BaseException) -> bool:
+    # Those of S3 are no OSErrors: credentials, endpoints.
+    return isinstance(error, OSError) or type(error).__module__.startswith("botocore.")

@@ -10,11 +10,15 @@ moto_server = pytest.importorskip("moto.server")
 
 import pandas as pd  # noqa: E402
 import s3fs  # noqa: E402
+from kedro.io import DatasetError  # noqa: E402
 
 import dask_etl.datasets.publish  # noqa: E402
 from dask_etl.datasets import PandasParquetDataset  # noqa: E402
 from dask_etl.datasets.publish import publish  # noqa: E402
-from dask_etl.errors import StorageError  # noqa: E402
+from dask_etl.errors import (
+    StorageError,
+    explanation,
+)
 from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
 from support.engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
 
@@ -114,3 +118,46 @@ def test_versions_on_object_storage(credentials):
     store.filesystem.pipe_file(part, b"PAR1")
     with pytest.raises(Exception, match="truncated or was replaced"):
         dataset.load()
+
+
+def in_bucket(name, **credentials):
+    return PandasParquetDataset(filepath=f"s3://{name}/t", credentials=credentials)
+
+
+@pytest.mark.parametrize("act", ["load", "save"])
+def test_a_bucket_that_is_not_there_is_named(credentials, act):
+    table = in_bucket("no-such-bucket", **credentials)
+    with pytest.raises(DatasetError) as error:
+        table.load() if act == "load" else table.save(pd.DataFrame({"a": [1]}))
+    said = explanation(error.value)
+    assert re.match(
+        r"no-such-bucket/t: .*bucket does not exist.* make the bucket", said
+    )
+    assert not table.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"anon": False}, "Unable to locate credentials"),
+        ({"endpoint_url": "http://127.0.0.1:1"}, "Could not connect to the endpoint"),
+    ],
+)
+def test_what_s3_refuses_is_said_in_one_line(credentials, monkeypatch, given, words):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    if "endpoint_url" in given:
+        given = {**credentials, **given}
+    with pytest.raises(DatasetError) as error:
+        in_bucket("bucket", **given).load()
+    said = explanation(error.value)
+    assert words in said
+    assert "filepath='bucket/t'" in said
+    assert "\n" not in said
+
+
+def test_a_defect_keeps_its_traceback():
+    assert explanation(DatasetError("what")) is None
+    assert explanation(ZeroDivisionError("where")) is None

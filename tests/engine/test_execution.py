@@ -1,16 +1,20 @@
 """Every row is read once, and whatever fails stops the run and changes nothing."""
 
 import contextlib
+import re
 from collections import Counter
 
 import dask.dataframe as dd
+import fsspec
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
+from dask_etl.engine.execution import Graph
+from dask_etl.engine.scratch import Scratch
 from dask_etl.retail.parameters import Cleaning, Threshold
 from dask_etl.retail.rules import SCREENED_COLUMNS, ThresholdExceeded
-from dask_etl.storage.parts import PartReader
+from dask_etl.storage.parts import PartReader, PartWriter
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import (
     TABLES,
@@ -77,6 +81,34 @@ def test_an_error_of_one_output_withholds_all(frame, tmp_path, workers):
         run_dask(frame, tmp_path / "out", cleaning=cleaning)
     assert nothing_visible(tmp_path / "out")
     assert run_dask(frame, tmp_path / "out")["sales_cube"].num_rows > 0
+
+
+def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
+    """Dask may blame any task, those included that only hold what others share."""
+    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"))
+    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    graph = Graph(dict.fromkeys(describe(frame).values(), writer), scratch)
+    graph.build()
+    said = {graph.describe(key) for key in graph.tasks}
+    files = [f"part-{number:05d}.parquet" for number in range(5)]
+    assert {f"partition {number} {file}" for number, file in enumerate(files)} <= said
+    assert f"a partition of {', '.join(files[:3])} and 2 more" in said
+    merges = {name for line in said for name in re.findall("merge of '(.*?)'", line)}
+    assert merges == {"keys", "extent", "ledger", "cube", "customers"}
+    kinds = r"partition \d+ part|a partition of part|merge of '"
+    assert [line for line in said if not re.match(kinds, line)] == []
+
+
+def test_foreign_frames_are_named_as_input(tmp_path):
+    raw = dd.from_pandas(nullable(dirty_transactions(50, 1)), npartitions=2)
+    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"))
+    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    graph = Graph(dict.fromkeys(describe(raw).values(), writer), scratch)
+    graph.build()
+    said = {graph.describe(key) for key in graph.tasks}
+    assert {"partition 0", "partition 1", "a partition of the input"} <= said
+    assert "reading the input of a partition" in said
+    assert not any("stage-" in line for line in said)
 
 
 def nothing_visible(folder) -> bool:

@@ -7,7 +7,7 @@ barrier lies in scratch files, not in memory.
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dask.task_spec import DataNode, Task, TaskRef
@@ -18,6 +18,7 @@ from dask_etl.engine.partitions import (
     Lazy,
     Partitions,
     Parts,
+    first_few,
     gathered_in,
 )
 from dask_etl.engine.scratch import DamagedScratch, Scratch
@@ -130,16 +131,28 @@ class Graph:
         return {lazy: self.keys[lazy] for lazy in wanted}
 
     def describe(self, key: Any) -> str:
-        """Name the work of a task for people: the files of a partition, or a merge."""
+        """Name the work of a task for people: files, or the table that is merged.
+
+        Dask may blame what the partitions of a stage have in common, which only
+        happened to be at the worker: then it is one of the partitions.
+        """
         for lazy, keys in self.keys.items():
-            if key in keys:
-                number = keys.index(key)
-                if isinstance(lazy, Gathered):
-                    return f"merge of '{lazy.name}', bucket {number}"
-                item = lazy.items[number]
-                files = [part.name for part in item] if isinstance(item, tuple) else []
-                return f"partition {number} {', '.join(files[:3])}".rstrip()
-        return f"task {key}"
+            name, number = self.names[lazy], keys.index(key) if key in keys else None
+            if number is None and not self._belongs(key, name):
+                continue
+            if isinstance(lazy, Gathered):
+                bucket = "" if number is None else f", bucket {number}"
+                return f"merge of '{lazy.name}'{bucket}"
+            if number is not None:
+                return f"partition {number} {_files([lazy.items[number]])}".rstrip()
+            return f"a partition of {_files(lazy.items) or 'the input'}"
+        return "reading the input of a partition"
+
+    def _belongs(self, key: Any, name: str) -> bool:
+        return isinstance(key, tuple) and key[0] in (
+            f"{name}-{self.run}",
+            f"{name}-input-{self.run}",
+        )
 
     def _find(self, lazy: Lazy) -> None:
         """Note a lazy table under its stage, after all that the stage needs."""
@@ -246,6 +259,13 @@ class Graph:
 
     def _key(self, name: str, number: Any):
         return (f"{name}-{self.run}", number)
+
+
+def _files(items: Sequence[Any]) -> str:
+    """Name the files that partitions are made from, the first few of many."""
+    return first_few(
+        part.name for item in items if isinstance(item, tuple) for part in item
+    )
 
 
 def _pair(first: Any, second: Any) -> tuple[Any, Any]:

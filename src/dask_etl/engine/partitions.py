@@ -11,7 +11,7 @@ Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the out
 all together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -106,6 +106,12 @@ class Partitions(_Description):
         return Gathered(self, name, combine, **options)
 
 
+def first_few(files: Iterable[str]) -> str:
+    """List the names of files, each once; of many, the first."""
+    names = list(dict.fromkeys(files))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where the rows of a partition stood: (file name, first row, rows) in order."""
@@ -114,8 +120,7 @@ class Origin:
 
     def __str__(self) -> str:
         """Name the files, the first few of many."""
-        names = list(dict.fromkeys(name for name, _, _ in self.segments))
-        return ", ".join(names[:3]) + (f" and {len(names) - 3} more" * (len(names) > 3))
+        return first_few(name for name, _, _ in self.segments)
 
     def locate(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return, for row numbers of the partition, segment numbers and file rows."""

@@ -60,7 +60,13 @@ def parquet_paths(filesystem: fsspec.AbstractFileSystem, root: str) -> list[str]
         found = _local_files(root)
     else:
         filesystem.invalidate_cache()
-        found = filesystem.find(root)
+        try:
+            found = filesystem.find(root)
+        except OSError as error:
+            raise StorageError(
+                f"{root}: cannot be listed ({error}). Correct the path, or make the "
+                "bucket."
+            ) from error
     paths = []
     for path in found:
         # Of what is below the root: where the folder itself stands is its owner's.
