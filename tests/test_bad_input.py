@@ -317,11 +317,16 @@ def test_a_wrong_parameter_stops_the_run_before_it_starts(unchanged, case):
     [
         ({"scheduler": "tcp://192.0.2.7:8786"}, ["TLS", "tls://", "allow_insecure"]),
         ({"n_workers": "many"}, ["n_workers", "many", "a whole number"]),
+        ({"n_workers": -1}, ["n_workers", "-1"]),
+        ({"n_workers": 1000}, ["n_workers 1,000", "at most"]),
+        ({"memory_limit": "1MB", "processes": True}, ["memory_limit 1MB", "at least"]),
+        ({"memory_limit": -1}, ["memory_limit -1", "at least"]),
     ],
 )
 def test_a_wrong_dask_setting_stops_the_run_before_it_starts(unchanged, params, words):
     said = refusal(unchanged, "etl_dask", params={"dask": params})
     assert_says(said, "dask.yml", *words)
+    assert len(said.splitlines()) == 1
 
 
 def test_the_parallel_runner_is_refused_before_anything_hangs(unchanged):
@@ -360,3 +365,4 @@ def test_a_refused_run_says_why_in_its_last_lines_and_exits_with_1(unchanged, ca
     assert_says(said, *words)
     assert process.stderr.count(words[0]) == 1
     assert "Traceback (most recent call last)" not in process.stderr
+    assert "Compute Failed" not in process.stderr

@@ -15,10 +15,7 @@ from kedro.io import DatasetError  # noqa: E402
 import dask_etl.datasets.publish  # noqa: E402
 from dask_etl.datasets import PandasParquetDataset  # noqa: E402
 from dask_etl.datasets.publish import publish  # noqa: E402
-from dask_etl.errors import (
-    StorageError,
-    explanation,
-)
+from dask_etl.errors import StorageError, explanation  # noqa: E402
 from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
 from support.engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
 

@@ -6,6 +6,7 @@ barrier lies in scratch files, not in memory.
 """
 
 import logging
+import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -78,18 +79,30 @@ def _execute(
 
 def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
-    import dask.threaded
-    from distributed.scheduler import KilledWorker
-    from distributed.worker import get_client
+    client = _client()
+    if client is None:
+        import dask.threaded
 
-    try:
-        client = get_client()
-    except ValueError:
         return list(dask.threaded.get(graph.tasks, keys))
+    from distributed.scheduler import KilledWorker
+
     try:
         return list(client.get(graph.tasks, keys))
     except KilledWorker as error:
         raise _workers_lost(error, graph.describe(error.task)) from error
+
+
+def _client() -> Any:
+    """Return the current Dask client; None where there is none."""
+    # Who has one has imported this, which takes its time.
+    if "distributed" not in sys.modules:
+        return None
+    from distributed.worker import get_client
+
+    try:
+        return get_client()
+    except ValueError:
+        return None
 
 
 def _workers_lost(error, work: str) -> WorkersLost:
