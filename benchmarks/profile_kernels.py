@@ -64,8 +64,12 @@ def main(folder: str) -> None:
         "enrich: gaps, money, calendar",
         lambda: kernels.enrich_partition(dict(screened), domain, Features()),
     )["clean"]
-    timed("summarise: cube", lambda: summaries.cube_partial(clean))
-    timed("summarise: customers", lambda: summaries.customers_partial(clean, domain))
+    measured = timed("summarise: measures", lambda: summaries.measures(clean))
+    timed("summarise: cube", lambda: summaries.cube_partial(clean, measured))
+    timed(
+        "summarise: customers",
+        lambda: summaries.customers_partial(clean, domain, measured),
+    )
     written = clean.cast(CLEAN_TRANSACTIONS.schema_for(partitions.schema))
     with tempfile.TemporaryDirectory() as target:
         writer = PartWriter(

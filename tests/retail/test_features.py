@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
@@ -36,7 +37,8 @@ def kept(*changes: dict, quantity: pa.DataType = pa.int64()) -> pa.Table:  # noq
 
 
 def clean(*changes: dict, features=None, **options) -> list[dict]:
-    filled = fill_missing(kept(*changes, **options), LABELS)
+    rows = kept(*changes, **options)
+    filled = fill_missing(rows, LABELS, np.arange(len(rows)))
     table = add_features(filled, features or Features())
     assert table.schema.names == CLEAN_TRANSACTIONS.schema.names
     return table.to_pylist()
@@ -204,3 +206,10 @@ def test_what_is_there_stays():
 
 def test_no_rows_have_all_columns():
     assert clean() == []
+
+
+def test_a_null_that_stays_is_a_null_and_one_that_goes_leaves_no_trace():
+    rows = kept({"customer_id": None}, {"customer_id": 5}, {"customer_id": None})
+    for numbers, expected in (([1], [5]), ([0, 1], [None, 5]), ([2], [None]), ([], [])):
+        filled = fill_missing(rows, LABELS, np.array(numbers, np.int64))
+        assert filled["customer_id"].to_pylist() == expected

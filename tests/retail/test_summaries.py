@@ -21,6 +21,7 @@ from dask_etl.retail.summaries import (
     encode,
     finish_cube,
     finish_customers,
+    measures,
     merge_cubes,
     merge_customers,
 )
@@ -33,8 +34,8 @@ ROWS = 400
 def clean_rows(seed: int, **options) -> pa.Table:
     raw = dirty_transactions(ROWS, seed, **options)
     raw = raw.cast(RAW_TRANSACTIONS.with_labels(raw.schema)).combine_chunks()
-    kept = raw.filter(pa.array(broken_rules(raw, AS_OF) == 0))
-    return add_features(fill_missing(kept, LABELS[seed]), Features())
+    kept = (broken_rules(raw, AS_OF) == 0).nonzero()[0]
+    return add_features(fill_missing(raw, LABELS[seed], kept), Features())
 
 
 def labels_of(seed: int, **options) -> dict[str, pa.Array]:
@@ -64,11 +65,11 @@ DOMAIN = {seed: domain_of(seed) for seed in OPTIONS}
 
 
 def cube(seed: int, rows: pa.Table) -> pa.Table:
-    return cube_partial(rows)
+    return cube_partial(rows, measures(rows))
 
 
 def customers(seed: int, rows: pa.Table) -> pa.Table:
-    return customers_partial(rows, DOMAIN[seed])
+    return customers_partial(rows, DOMAIN[seed], measures(rows))
 
 
 def merged_cubes(*partials: pa.Table) -> pa.Table:
@@ -132,9 +133,11 @@ def test_two_partials_merge_alike_in_both_orders_and_nothing_is_the_identity(
 def test_no_lines_finish_as_tables_of_the_right_types(seed):
     domain = Domain(LABELS[seed], 0, 0)
     rows = CLEAN[seed][:0]
-    found = finish_cube(merge_cubes([cube_partial(rows)]), domain)
+    found = finish_cube(merge_cubes([cube_partial(rows, measures(rows))]), domain)
     assert found.equals(SALES_CUBE.schema.empty_table())
-    found = finish_customers(merge_customers([customers_partial(rows, domain)]), domain)
+    found = finish_customers(
+        merge_customers([customers_partial(rows, domain, measures(rows))]), domain
+    )
     assert found.equals(CUSTOMERS.schema_for(rows.schema).empty_table())
 
 
@@ -147,12 +150,12 @@ def test_sums_are_those_of_plain_python(seed):
         key = (row["timestamp"].date(), row["region"], row["product_category"])
         cells.setdefault(key, []).append(row)
         people.setdefault(row["customer_id"], []).append(row)
-    partial = merge_cubes([cube_partial(CLEAN[seed])])
+    partial = merge_cubes([cube(seed, CLEAN[seed])])
     found = finish_cube(partial, DOMAIN[seed]).to_pylist()
     assert [tuple(row.values())[:3] for row in found] == sorted(cells)
     for row in found:
         assert_sums(row, cells[tuple(row.values())[:3]])
-    partial = merge_customers([customers_partial(CLEAN[seed], DOMAIN[seed])])
+    partial = merge_customers([customers(seed, CLEAN[seed])])
     found = finish_customers(partial, DOMAIN[seed]).to_pylist()
     assert [row["customer_id"] for row in found] == sorted(people)
     for row in found:
@@ -215,7 +218,11 @@ def test_memory_follows_the_rows_not_what_there_could_be():
     domain = Domain(dict.fromkeys(schema.LABEL_COLUMNS, names), first, 1_600)
     tracemalloc.start()
     try:
-        partials = cube_partial(clean), customers_partial(clean, domain)
+        measured = measures(clean)
+        partials = (
+            cube_partial(clean, measured),
+            customers_partial(clean, domain, measured),
+        )
         merged = merge_cubes([partials[0]] * 2), merge_customers([partials[1]] * 2)
         peak = tracemalloc.get_traced_memory()[1]
     finally:

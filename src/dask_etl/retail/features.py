@@ -11,6 +11,9 @@ from dask_etl.retail.parameters import Features
 from dask_etl.retail.rules import numbers
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
+_OPTIONAL = ("discount", "rating", "is_returned")
+"""Columns besides the labels that kept rows may lack."""
+
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
@@ -22,28 +25,65 @@ EXACT = 2**53
 """Largest whole number up to which float64 holds every whole number."""
 
 
-def fill_missing(table: pa.Table, labels: Mapping[str, pa.Array]) -> pa.Table:
-    """Give the optional columns of kept rows their values.
+def fill_missing(
+    table: pa.Table, labels: Mapping[str, pa.Array], kept: np.ndarray
+) -> pa.Table:
+    """Take the kept rows and give their optional columns values.
 
     ``discount`` becomes 0, ``is_returned`` false, the label columns ``"Unknown"``;
     ``rating`` stays null. NaN and ±inf count as missing.
 
     Args:
-        table: kept rows, raw columns, label columns dictionary-encoded.
+        table: raw rows, label columns dictionary-encoded, one chunk per column.
         labels: all labels of the data set by label column, sorted, with "Unknown";
             the result is encoded with them, whatever the partition.
+        kept: numbers of the rows that stay.
     """
-    discount, rating = numbers(table, "discount"), numbers(table, "rating")
+    is_gone = np.ones(len(table), bool)
+    is_gone[kept] = False
+    gone = pa.array(is_gone.nonzero()[0])
+    required = pa.table(
+        {
+            name: _taken(table[name], kept, gone)
+            for name in table.column_names
+            if name not in (*labels, *_OPTIONAL)
+        }
+    )
+    discount, rating = (numbers(table, name).take(kept) for name in _OPTIONAL[:2])
+    discount[~np.isfinite(discount)] = 0
+    is_returned = table["is_returned"].combine_chunks().fill_null(False)
     filled = {
-        "quantity": _whole(table, "quantity"),
-        "discount": pa.array(np.where(np.isfinite(discount), discount, 0.0)),
+        **dict(zip(required.column_names, required.columns, strict=True)),
+        "quantity": _whole(required, "quantity"),
+        "discount": discount,
         "rating": pa.array(rating, mask=~np.isfinite(rating)),
-        "is_returned": table["is_returned"].fill_null(False),
-        **{name: _relabel(table[name], known) for name, known in labels.items()},
+        "is_returned": is_returned.to_numpy(zero_copy_only=False).take(kept),
+        **{name: _relabel(table[name], known, kept) for name, known in labels.items()},
     }
-    for name, values in filled.items():
-        table = table.set_column(table.schema.get_field_index(name), name, values)
-    return table
+    return pa.table({name: filled[name] for name in table.column_names})
+
+
+def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Array:
+    """Take the kept rows of a column of 8-byte values or text.
+
+    As a rule, all nulls of a column are in the rows that are gone (which are few);
+    then values are taken without looking at each for null, four times as fast.
+    """
+    values = column.combine_chunks()
+    if (
+        not pa.types.is_primitive(values.type)
+        or not len(values)
+        or values.null_count > values.take(gone).null_count
+    ):
+        return values.take(pa.array(kept))
+    return pa.array(_buffer(values).take(kept)).view(values.type)
+
+
+def _buffer(values: pa.Array) -> np.ndarray:
+    """View the values of an 8-byte column, where they are null whatever stands there."""
+    kind = np.float64 if pa.types.is_floating(values.type) else np.int64
+    whole = np.frombuffer(values.buffers()[1], kind)
+    return whole[values.offset :][: len(values)]
 
 
 def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
@@ -61,15 +101,17 @@ def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
     return pa.array(values.astype(np.int64))
 
 
-def _relabel(column: pa.ChunkedArray, labels: pa.Array) -> pa.DictionaryArray:
-    """Encode a dictionary column anew with ``labels``; null becomes "Unknown"."""
+def _relabel(
+    column: pa.ChunkedArray, labels: pa.Array, kept: np.ndarray
+) -> pa.DictionaryArray:
+    """Take rows of a dictionary column, in the codes of ``labels``; null = "Unknown"."""
     local = column.combine_chunks()
     lookup = pc.index_in(local.dictionary, labels).fill_null(-1).to_numpy()
     # The last entry of the look-up is that of a null, whose index is read as -1.
     unknown = pc.index(labels, UNKNOWN).as_py()
     lookup = np.append(lookup, np.int32(unknown))
-    codes = lookup[local.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
-    return pa.DictionaryArray.from_arrays(codes, labels)
+    indices = local.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return pa.DictionaryArray.from_arrays(lookup[indices.take(kept)], labels)
 
 
 def add_features(table: pa.Table, features: Features) -> pa.Table:
@@ -98,9 +140,8 @@ def add_features(table: pa.Table, features: Features) -> pa.Table:
         "price_category": _price_category(amount, features.price_bounds),
         **calendar(days),
     }
-    for name, values in columns.items():
-        table = table.append_column(name, pa.array(values))
-    return table
+    known = dict(zip(table.column_names, table.columns, strict=True))
+    return pa.table({**known, **columns})
 
 
 def day_numbers(table: pa.Table) -> np.ndarray:

@@ -96,18 +96,17 @@ def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) ->
         later_copies: ``row`` numbers of this partition whose id came before.
 
     Returns:
-        ``kept`` (raw columns), ``rejected`` (``REJECTED_TRANSACTIONS``) and ``ledger``
-        (counts by source file).
+        ``rows``, ``kept`` (numbers of those that stay), ``rejected``
+        (``REJECTED_TRANSACTIONS``) and ``ledger`` (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
     verdict = broken_rules(rows, as_of)
     verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
     bad = verdict.nonzero()[0]
     segment, source_row = origin.locate(bad)
-    kept = rows.filter(pa.array(verdict == 0)) if len(bad) else rows
     return {
-        "kept": kept,
-        "origin": origin,
+        **tables,
+        "kept": (verdict == 0).nonzero()[0],
         "rejected": _rejected(rows, bad, verdict[bad], origin, segment, source_row),
         "ledger": _counts(origin, segment, verdict[bad]),
     }
@@ -176,8 +175,8 @@ def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.T
 def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tables:
     """Fill what is missing in the kept rows and add the features."""
     try:
-        kept = fill_missing(tables.pop("kept"), domain.labels)
-        return {**tables, "clean": add_features(kept, features)}
+        filled = fill_missing(tables.pop("rows"), domain.labels, tables.pop("kept"))
+        return {**tables, "clean": add_features(filled, features)}
     except InvalidValue as error:
         raise InvalidValue(f"{tables['origin']}: {error}") from error
 
@@ -185,8 +184,9 @@ def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tabl
 def summarise_partition(tables: Tables, domain: Domain) -> Tables:
     """Add the partial ``cube`` and ``customers`` of the clean rows."""
     clean = tables["clean"]
+    measured = summaries.measures(clean)
     return {
         **tables,
-        "cube": summaries.cube_partial(clean),
-        "customers": summaries.customers_partial(clean, domain),
+        "cube": summaries.cube_partial(clean, measured),
+        "customers": summaries.customers_partial(clean, domain, measured),
     }
