@@ -15,6 +15,7 @@ from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.good_rows import GOOD
 from support.kedro_project import (
     ENGINES,
     ETL,
@@ -276,15 +277,10 @@ EDGE_CASES = {
 GOOD_ROW = pa.Table.from_pylist(
     [
         {
-            "transaction_id": 1,
-            "customer_id": 2,
-            "product_category": "Toys",
-            "region": "North",
+            **GOOD,
             "amount": 0.25,
-            "quantity": 1,
             "discount": 0.5,
             "timestamp": datetime(2024, 2, 29, 23, 59, 59, tzinfo=UTC),
-            "rating": None,
             "is_returned": True,
         }
     ],

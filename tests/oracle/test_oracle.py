@@ -32,6 +32,7 @@ from dask_etl.retail.tables import (
 from dask_etl.tables import LABEL
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
+from support.good_rows import raw_table as raw
 
 NAN, INF = math.nan, math.inf
 
@@ -51,33 +52,6 @@ def table(kind: pa.Schema, rows: Sequence[tuple]) -> pa.Table:
             for values, field in zip(columns, kind, strict=True)
         ],
         schema=kind,
-    )
-
-
-def raw(**columns) -> pa.Table:
-    """Raw rows that are good but for the given columns; ids count from 1."""
-    rows = len(next(iter(columns.values())))
-    good = {
-        "transaction_id": list(range(1, rows + 1)),
-        "customer_id": [1] * rows,
-        "product_category": ["Books"] * rows,
-        "region": ["North"] * rows,
-        "amount": [1.0] * rows,
-        "quantity": [1] * rows,
-        "discount": [0.0] * rows,
-        "timestamp": [utc(2024, 1, 1)] * rows,
-        "rating": [None] * rows,
-        "is_returned": [False] * rows,
-    }
-    assert columns.keys() <= good.keys()
-    kinds = schema.raw()
-    return pa.table(
-        {
-            name: values
-            if isinstance(values, pa.Array)
-            else pa.array(values, kinds.field(name).type)
-            for name, values in (good | columns).items()
-        }
     )
 
 

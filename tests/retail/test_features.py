@@ -11,22 +11,11 @@ from dask_etl.retail import schema
 from dask_etl.retail.features import InvalidValue, add_features, fill_missing
 from dask_etl.retail.parameters import Features
 from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
+from support.good_rows import GOOD
 
 LABELS = {
     "product_category": pa.array(["Toys", "Unknown"]),
     "region": pa.array(["North", "Unknown"]),
-}
-GOOD = {
-    "transaction_id": 1,
-    "customer_id": 1,
-    "product_category": "Toys",
-    "region": "North",
-    "amount": 10.0,
-    "quantity": 1,
-    "discount": 0.0,
-    "timestamp": datetime(2024, 2, 29, tzinfo=UTC),
-    "rating": 3.0,
-    "is_returned": False,
 }
 
 
@@ -190,7 +179,7 @@ def test_a_day_ends_at_midnight_utc():
 @pytest.mark.parametrize("nothing", [None, float("nan"), float("inf"), -float("inf")])
 def test_gaps_are_filled_and_a_rating_stays_null(nothing):
     gaps = dict.fromkeys(("product_category", "region", "is_returned"))
-    [row] = clean({**gaps, "discount": nothing, "rating": nothing})
+    [row] = clean({**gaps, "amount": 10.0, "discount": nothing, "rating": nothing})
     assert row["discount"] == 0
     assert row["rating"] is None
     assert row["region"] == row["product_category"] == "Unknown"

@@ -21,6 +21,7 @@ from dask_etl.retail.rules import (
     reasons,
 )
 from dask_etl.retail.tables import REJECTED_TRANSACTIONS
+from support.good_rows import GOOD
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -52,18 +53,6 @@ ROWS = st.fixed_dictionaries(
         "is_returned": st.none(),
     }
 )
-GOOD = {
-    "transaction_id": 0,
-    "customer_id": 0,
-    "product_category": None,
-    "region": None,
-    "amount": 1.0,
-    "quantity": 1,
-    "discount": 0.0,
-    "timestamp": AS_OF,
-    "rating": 3.0,
-    "is_returned": None,
-}
 # Mostly good rows, so that each rule is met alone and duplicates are, too.
 SPOILED = st.one_of(
     ROWS,

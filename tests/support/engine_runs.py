@@ -57,10 +57,9 @@ def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:
     return {name: stored(dataset) for name, dataset in datasets.items()}
 
 
-def run_pandas(folder: Path, as_of: datetime = AS_OF) -> dict[str, pa.Table]:
-    """Run the pandas engine's nodes on a folder of raw files."""
-    raw = PandasParquetDataset(filepath=str(folder), schema="raw_transactions")
-    kept, rejected, ledger = screen(raw.load(), as_of, TOLERANT)
+def make_pandas(raw: pd.DataFrame, as_of: datetime = AS_OF) -> dict[str, pd.DataFrame]:
+    """The tables that the nodes of the pandas engine make of raw rows."""
+    kept, rejected, ledger = screen(raw, as_of, TOLERANT)
     clean = enrich(kept, Features())
     tables = (
         clean,
@@ -69,9 +68,15 @@ def run_pandas(folder: Path, as_of: datetime = AS_OF) -> dict[str, pa.Table]:
         summarise_sales(clean),
         summarise_customers(clean),
     )
+    return dict(zip(TABLES, tables, strict=True))
+
+
+def run_pandas(folder: Path, as_of: datetime = AS_OF) -> dict[str, pa.Table]:
+    """Run the pandas engine's nodes on a folder of raw files."""
+    raw = PandasParquetDataset(filepath=str(folder), schema="raw_transactions")
     return {
         name: PandasParquetDataset(filepath=str(folder), schema=name).table_of(table)
-        for name, table in zip(TABLES, tables, strict=True)
+        for name, table in make_pandas(raw.load(), as_of).items()
     }
 
 

@@ -22,11 +22,10 @@ import pytest
 
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
-from dask_etl.pipelines.etl_dask import kernels, nodes
-from dask_etl.retail.parameters import Features
+from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.storage.parts import PartFile, PartWriter
 from oracle.raw_files import AS_OF
-from support.engine_runs import TABLES, TOLERANT, raw_dataset, stored
+from support.engine_runs import TABLES, describe, raw_dataset, stored
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children are forked from a process that has imported all this, and has no threads.
@@ -55,12 +54,8 @@ def run(
 ) -> None:
     """Run the Dask engine's nodes on a folder of raw files."""
     frame = raw_dataset(raw, rows_per_partition).load()
-    survey = nodes.survey(frame, as_of)
-    screened = nodes.screen(frame, survey, as_of)
-    enriched = nodes.enrich(screened, survey, Features())
-    lazies = nodes.summarise(enriched, survey, as_of, TOLERANT)
     datasets = tables_in(folder)
-    described = change(dict(zip(TABLES, lazies, strict=True)))
+    described = change(describe(frame, as_of))
     publish({datasets[name]: lazy for name, lazy in described.items()}, resume)
 
 

@@ -1,33 +1,26 @@
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.pipelines.etl_pandas.cleaning import screen
-from dask_etl.pipelines.etl_pandas.enrichment import enrich
-from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
 from dask_etl.retail import schema
-from dask_etl.retail.parameters import Features
 from dask_etl.tables import find_table
-from support.engine_runs import TOLERANT
+from support.good_rows import GOOD
 
 AS_OF = pd.Timestamp("2025-01-01", tz="UTC")
-GOOD = {
-    "transaction_id": 1,
+LEAP_DAY = {
+    **GOOD,
     "customer_id": 7,
-    "product_category": "Toys",
-    "region": "North",
     "amount": 10.0,
     "quantity": 2,
     "discount": 0.25,
     "timestamp": "2024-02-29T12:00:00",
     "rating": 4.0,
-    "is_returned": False,
 }
 
 
 def make_raw(*changes, files=None):
-    """Raw rows like GOOD with consecutive ids, each with the given changes."""
+    """Raw rows like LEAP_DAY with consecutive ids, each with the given changes."""
     rows = [
-        {**GOOD, "transaction_id": number, **change}
+        {**LEAP_DAY, "transaction_id": number, **change}
         for number, change in enumerate(changes)
     ]
     raw = pd.DataFrame(rows, columns=schema.raw().names)
@@ -46,16 +39,3 @@ def as_stored(name, frame, **types):
     for field in table_schema:
         assert field.nullable or not table[field.name].null_count, field
     return table
-
-
-def run(raw):
-    """Raw rows in, every table of the pipeline out, by name."""
-    kept, rejected, ledger = screen(raw, AS_OF, TOLERANT)
-    clean = enrich(kept, Features())
-    return {
-        "rejected_transactions": rejected,
-        "row_ledger": ledger,
-        "clean_transactions": clean,
-        "sales_cube": summarise_sales(clean),
-        "customers": summarise_customers(clean),
-    }

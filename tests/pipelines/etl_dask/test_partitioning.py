@@ -9,7 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
-from dask_etl.retail import schema
 from dask_etl.retail.conform import SchemaError
 from oracle import assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
@@ -22,6 +21,7 @@ from support.engine_runs import (
     run_dask,
     run_pandas,
 )
+from support.good_rows import raw_table
 
 ROWS = 4_000
 SHARED = ("clean_transactions", "sales_cube", "customers")
@@ -76,7 +76,7 @@ def test_both_engines_compute_what_the_oracle_does(raw, reference, tmp_path):
 def test_wide_data_are_computed_as_the_oracle_does(tmp_path):
     """Hundreds of labels of either kind, and a first line 120 years before the rest."""
     rows = dirty_transactions(1_500, 5, regions=400, categories=150)
-    old = pa.array([datetime(1900, 1, 2, tzinfo=UTC)], schema.TIMESTAMP)
+    old = pa.array([datetime(1900, 1, 2, tzinfo=UTC)], pa.timestamp("us", "UTC"))
     times = pa.concat_arrays([rows["timestamp"].combine_chunks()[:-1], old])
     position = rows.schema.get_field_index("timestamp")
     files = write_raw(
@@ -209,20 +209,8 @@ def test_small_ids_that_dask_read_as_floats_are_still_exact(tmp_path):
 
 def raw_rows(ids, **columns) -> pa.Table:
     """Good rows with these ids, each with an amount that tells it from the others."""
-    rows = len(ids)
-    good = {
-        "transaction_id": pa.array(ids),
-        "customer_id": [1] * rows,
-        "product_category": ["Toys"] * rows,
-        "region": ["North"] * rows,
-        "amount": [float(number + 1) for number in range(rows)],
-        "quantity": [1] * rows,
-        "discount": [0.0] * rows,
-        "timestamp": pa.array([AS_OF] * rows, schema.TIMESTAMP),
-        "rating": [1.0] * rows,
-        "is_returned": [False] * rows,
-    }
-    return pa.table({**good, **columns})
+    amounts = [float(number + 1) for number in range(len(ids))]
+    return raw_table(**{"transaction_id": pa.array(ids), "amount": amounts, **columns})
 
 
 @pytest.mark.parametrize("files", [1, 2, 6])

@@ -13,7 +13,8 @@ from dask_etl.pipelines.etl_pandas.summaries import (
     summarise_customers,
     summarise_sales,
 )
-from support.pandas_tables import as_stored, make_raw, run
+from support.engine_runs import make_pandas
+from support.pandas_tables import AS_OF, as_stored, make_raw
 
 
 def utc(text):
@@ -58,7 +59,7 @@ SALES = [
 
 
 def test_sales_cube():
-    cube = as_stored("sales_cube", run(make_raw(*SALES))["sales_cube"])
+    cube = as_stored("sales_cube", make_pandas(make_raw(*SALES), AS_OF)["sales_cube"])
     columns = list(zip(*(column.to_pylist() for column in cube.columns), strict=True))
     assert columns == [
         # day, region, category, lines, units, cents, returned, cents, rating
@@ -69,7 +70,9 @@ def test_sales_cube():
 
 
 def test_customers():
-    customers = as_stored("customers", run(make_raw(*SALES))["customers"])
+    customers = as_stored(
+        "customers", make_pandas(make_raw(*SALES), AS_OF)["customers"]
+    )
     assert customers.to_pylist() == [
         {
             "customer_id": 3,
@@ -105,7 +108,7 @@ def test_customers():
 
 
 def test_order_of_rows_and_encoding_of_labels_do_not_matter():
-    clean = run(make_raw(*SALES))["clean_transactions"]
+    clean = make_pandas(make_raw(*SALES), AS_OF)["clean_transactions"]
     shuffled = clean.iloc[::-1].reset_index(drop=True)
     for name in ("region", "product_category"):
         backwards = sorted(clean[name].cat.categories, reverse=True)
@@ -119,7 +122,7 @@ def test_order_of_rows_and_encoding_of_labels_do_not_matter():
 
 def test_labels_sort_by_code_point():
     names = ["é", "a", "Z", "z", "10", "9", "日本", ""]
-    tables = run(make_raw(*({"region": name} for name in names)))
+    tables = make_pandas(make_raw(*({"region": name} for name in names)), AS_OF)
     assert tables["sales_cube"]["region"].tolist() == sorted(names)
     assert tables["customers"]["regions"][0].tolist() == sorted(names)
 
@@ -153,7 +156,7 @@ ROW = st.fixed_dictionaries(
 def test_the_tables_agree_with_each_other(rows, cut):
     cut = min(cut, len(rows))
     raw = make_raw(*rows, files=[("a", cut), ("b", len(rows) - cut)])
-    tables = run(raw)
+    tables = make_pandas(raw, AS_OF)
     clean, cube = tables["clean_transactions"], tables["sales_cube"]
     customers, ledger = tables["customers"], tables["row_ledger"]
     assert ledger["rows_kept"].sum() == len(clean)
@@ -173,7 +176,7 @@ def test_the_tables_agree_with_each_other(rows, cut):
 @pytest.mark.parametrize("valid", [True, False])
 def test_empty_and_single_row_tables_have_their_types(rows, valid):
     raw = make_raw(*[{} if valid else {"amount": -1.0}] * rows)
-    for name, table in run(raw).items():
+    for name, table in make_pandas(raw, AS_OF).items():
         as_stored(name, table)
 
 
@@ -195,7 +198,7 @@ def test_empty_and_single_row_tables_have_their_types(rows, valid):
 def test_a_column_may_be_all_null_and_of_no_type(column):
     raw = make_raw({}, {})
     raw[column] = pd.Series([None, None], dtype=object)
-    tables = run(raw)
+    tables = make_pandas(raw, AS_OF)
     for name, table in tables.items():
         as_stored(name, table)
     optional = {"product_category", "region", "discount", "rating", "is_returned"}
@@ -209,7 +212,7 @@ def test_ids_may_be_strings():
         {"transaction_id": "x2", "customer_id": "c1"},
         {"transaction_id": None, "customer_id": None},
     ).astype({"transaction_id": "str", "customer_id": "str"})
-    tables = run(raw)
+    tables = make_pandas(raw, AS_OF)
     types = {"transaction_id": pa.string(), "customer_id": pa.string()}
     for name, table in tables.items():
         as_stored(name, table, **types)
@@ -222,5 +225,5 @@ def test_ids_may_be_strings():
 
 def test_integer_ids_with_nulls_come_out_as_plain_integers():
     raw = make_raw({}, {"transaction_id": None}).astype({"transaction_id": "Int64"})
-    clean = run(raw)["clean_transactions"]
+    clean = make_pandas(raw, AS_OF)["clean_transactions"]
     assert clean["transaction_id"].dtype == "int64"
