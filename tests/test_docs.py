@@ -279,7 +279,11 @@ def test_the_first_screen_says_what_it_is_and_shows_it():
 
 def public_files() -> list[Path]:
     """Files that a stranger reads first, and all configuration."""
-    made = [ROOT / name for name in ("Makefile", "pyproject.toml", "constraints.txt")]
+    made = [
+        ROOT / "Makefile",
+        ROOT / "pyproject.toml",
+        *(ROOT / "requirements").iterdir(),
+    ]
     conf = [
         path
         for path in sorted((ROOT / "conf").rglob("*.yml"))

@@ -1,5 +1,6 @@
 """The project as Kedro sees it: pipelines, catalog, configuration, packaging."""
 
+import os
 import subprocess
 import sys
 
@@ -159,3 +160,24 @@ def test_a_run_without_dask_tables_starts_no_cluster(project):
     process = project.kedro("run", "--env", "test", "--pipelines", "etl_pandas")
     assert process.returncode == 0, process.stderr
     assert "Dask:" not in process.stderr
+
+
+def test_no_run_phones_home(tmp_path):
+    """Not from any folder: without a ``.telemetry`` file Kedro takes silence for yes."""
+    code = (
+        "import pathlib; from kedro.framework.project import configure_project, settings;"
+        "from kedro_telemetry.plugin import _check_for_telemetry_consent as consent;"
+        "here = pathlib.Path.cwd(); before = consent(here);"
+        "configure_project('dask_etl'); settings.HOOKS; print(before, consent(here))"
+    )
+    asked = ("DO_NOT_TRACK", "KEDRO_DISABLE_TELEMETRY")
+    process = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if name not in asked},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert process.stdout.split() == ["None", "False"]

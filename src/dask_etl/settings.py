@@ -1,7 +1,13 @@
 """Kedro settings of the project: what is hooked in and where configuration lives."""
 
+import os
+
 from dask_etl.configuration import ConfigLoader, ProjectContext
 from dask_etl.hooks import ClusterHooks, CommitHooks, MetricsHooks, ParameterHooks
+
+# A data project must not phone home; `.telemetry` says so only to the command line
+# that runs in the project's folder, this to everybody who loads the project.
+os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # Hooks run last-registered first: a node's outputs are committed (CommitHooks)
 # before the metrics of that node are taken.
