@@ -8,7 +8,7 @@ KEDRO := $(BIN)/kedro
 # Exactly the pinned files, or nothing; what has no wheel is built with pinned tools.
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-build-isolation
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-annotate --no-emit-index-url --no-emit-find-links
+	--no-annotate
 
 # Kedro's telemetry and whatever else asks: no.
 export DO_NOT_TRACK := 1

@@ -15,7 +15,11 @@ from dask_etl.tables import find_table, known_tables
 from support.kedro_project import ROOT, Project, base_segments
 from support.settings_table import configured, settings
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    ROOT / "conf" / "README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 README = (ROOT / "README.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data_dictionary.md").read_text()
@@ -172,7 +176,9 @@ def anchors(path: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("path", [*DOCUMENTS, *NOTEBOOKS], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [*DOCUMENTS, *NOTEBOOKS], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_every_relative_link_leads_somewhere(path):
     text = FENCE.sub("", text_of(path)) if path in DOCUMENTS else text_of(path)
     for link in LINK.findall(text):
@@ -186,7 +192,9 @@ def test_every_relative_link_leads_somewhere(path):
             assert anchor in anchors(target), f"{path.name}: {link}"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_every_file_of_the_project_that_is_named_exists(path):
     folders = ("benchmarks", "src", "conf", "docs", "tests", "notebooks")
     files = {f"/{f.relative_to(ROOT)}" for d in folders for f in (ROOT / d).rglob("*")}
@@ -194,7 +202,9 @@ def test_every_file_of_the_project_that_is_named_exists(path):
     assert {n for n in named if not any(f.endswith(f"/{n}") for f in files)} == set()
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_every_make_target_exists(path):
     targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     text = path.read_text()
@@ -230,7 +240,9 @@ def options_of(command: str) -> dict[str, str]:
     return dict(zip(parts[::2], parts[1::2], strict=False))
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_every_kedro_run_names_what_there_is(path):
     pipelines = register_pipelines()
     made = {"mine", *(child.name for child in (ROOT / "conf").iterdir())}
