@@ -9,8 +9,8 @@ What made it fast:
   repartitioned by id;
 - the rejected rows are those that a filter lets through and those that the join finds,
   not what is left of a join of all rows;
-- Parquet in snappy with dictionaries for labels only and no statistics, in as many
-  files as there are cores;
+- Parquet in snappy, with dictionaries for columns of few values and byte streams for
+  other numbers, without statistics;
 - summaries read the few columns they need of the clean rows just written;
 - where and when a customer bought is gathered as bits of an integer, not as lists.
 
@@ -20,6 +20,7 @@ The order of the clean and rejected rows is not that of the raw rows.
 import os
 import tempfile
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -38,11 +39,24 @@ CORES = os.cpu_count() or 1
 BITS = 63
 """Sets of up to as many members are gathered as bits of an integer."""
 
-LABELS = ("product_category", "region", "price_category")
+ENCODINGS = (
+    (
+        *("dictionary_enabled", "true"),
+        (
+            *("product_category", "region", "price_category", "quantity", "discount"),
+            *("rating", "year", "month", "quarter", "day_of_week"),
+        ),
+    ),
+    (
+        *("encoding", "byte_stream_split"),
+        ("timestamp", "amount", "net_amount", "revenue"),
+    ),
+)
+"""Options of Parquet columns, their values, and the columns they suit."""
+
 SETTINGS = {
     "execution.time_zone": "UTC",
     "execution.target_partitions": CORES,
-    "execution.minimum_parallel_output_files": CORES,
     # Nothing can be pruned, and NaN is not in the statistics.
     "execution.collect_statistics": "false",
     "execution.parquet.pruning": "false",
@@ -65,7 +79,7 @@ BROKEN = {
     "non_positive_quantity": "quantity <= 0",
     "discount_out_of_range": "{finite[discount]} AND (discount < 0 OR discount > 1)",
     "rating_out_of_range": "{finite[rating]} AND (rating < 1 OR rating > 5)",
-    "future_timestamp": "\"timestamp\" > to_timestamp_micros({as_of})",
+    "future_timestamp": '"timestamp" > to_timestamp_micros({as_of})',
 }
 FINITE = {
     name: f"abs({name}) < CAST('inf' AS DOUBLE)"
@@ -88,17 +102,11 @@ PRICES = " ".join(
 )
 
 
-def rint(number):
-    """Return the SQL that rounds a number of at least 0 half to even.
+WHOLE = f"{1 << 52}.0"
+"""From here on doubles have no fractions: adding it rounds half to even.
 
-    DataFusion's own function rounds halves away from zero.
-    """
-    whole = f"{1 << 52}.0"  # from here on doubles have no fractions
-    return (
-        f"CASE WHEN {number} < {whole} THEN ({number} + {whole}) - {whole} "
-        f"ELSE {number} END"
-    )
-
+DataFusion's own function rounds halves away from zero.
+"""
 
 CLEAN = f"""
 WITH kept AS (
@@ -126,7 +134,8 @@ SELECT
     CASE WHEN {FINITE["rating"]} THEN rating END AS rating,
     coalesce(is_returned, false) AS is_returned,
     net_amount,
-    ({rint("cents")}) / 100 AS revenue,
+    CASE WHEN cents < {WHOLE} THEN (cents + {WHOLE}) - {WHOLE} ELSE cents END / 100
+        AS revenue,
     CASE {PRICES} ELSE '{PRICE_CATEGORIES[-1]}' END AS price_category,
     CAST(date_part('year', day) AS SMALLINT) AS "year",
     CAST(date_part('month', day) AS TINYINT) AS "month",
@@ -177,7 +186,7 @@ MEASURED = f"""(
     SELECT
         *, CAST("timestamp" AS DATE) AS day,
         CAST(round(revenue * 100) AS BIGINT) AS cents,
-        CAST({rint("rating * 1000000")} AS BIGINT) AS millionths,
+        CAST((rating * 1000000 + {WHOLE}) - {WHOLE} AS BIGINT) AS millionths,
         CAST(is_returned AS BIGINT) AS returned
     FROM clean
 )"""
@@ -223,11 +232,8 @@ def customers(context):
             f"WHEN {literal(value)} THEN {1 << bit}" for bit, value in enumerate(known)
         )
         gathered.append(f"bit_or(CASE {member} {bits} END) AS {name}")
-        members = ", ".join(
-            f"CASE WHEN {name} & {1 << bit} <> 0 THEN {literal(value)} END"
-            for bit, value in enumerate(known)
-        )
-        lists.append(f"array_compact([{members}]) AS {name}")
+        context.register_udf(members_function(name, known))
+        lists.append(f"{name}_of({name}) AS {name}")
     return f"""
     SELECT
         customer_id, lines, units, revenue_cents, returned_lines,
@@ -242,6 +248,24 @@ def customers(context):
         FROM {MEASURED} GROUP BY customer_id
     )
     """
+
+
+def members_function(name, known):
+    """Return the SQL function that turns bits into lists of the known members.
+
+    It is several times as fast as an array of CASEs without its nulls.
+    """
+    members = pa.array(known)
+    kind = pa.list_(members.type)
+
+    def lists(bits):
+        octets = bits.to_numpy().view(np.uint8).reshape(-1, 8)
+        there = np.unpackbits(octets, axis=1, bitorder="little", count=len(members))
+        ends = np.append(0, there.sum(axis=1).cumsum()).astype(np.int32)
+        found = members.take(pa.array(there.nonzero()[1]))
+        return pa.ListArray.from_arrays(ends, found, kind)
+
+    return udf(lists, [pa.int64()], kind, "immutable", f"{name}_of")
 
 
 def literal(value):
@@ -268,14 +292,18 @@ def add_files(context, files):
     def raw_position(paths, rows):
         # A batch is of one file, or of few.
         paths = paths.dictionary_encode()
-        known = [starts[path.rpartition("/")[2]] for path in paths.dictionary.to_pylist()]
+        known = [
+            starts[path.rpartition("/")[2]] for path in paths.dictionary.to_pylist()
+        ]
         return pc.add(pa.array(known, pa.int64()).take(paths.indices), rows)
 
     def name_of(positions):
         return names.take(pc.shift_right(positions, 40))
 
     number, text = pa.int64(), pa.string()
-    context.register_udf(udf(raw_position, [text, number], number, "stable", "raw_position"))
+    context.register_udf(
+        udf(raw_position, [text, number], number, "stable", "raw_position")
+    )
     context.register_udf(udf(name_of, [number], text, "stable", "name_of"))
 
 
@@ -307,33 +335,27 @@ def run(context, arguments):
     )
 
     def write(table, query, name=None):
-        directory = table_file(arguments.out_dir, table).parent
-        dictionaries = ", ".join(
-            f"'format.dictionary_enabled::{label}' 'true'"
-            for label in LABELS
-            if label in query
+        file = table_file(arguments.out_dir, table)
+        columns = context.sql(query).schema().names
+        encoded = ", ".join(
+            f"'format.{option}::{column}' '{value}'"
+            for option, value, which in ENCODINGS
+            for column in which
+            if column in columns
         )
-        options = f"OPTIONS ({dictionaries})" if dictionaries else ""
-        context.sql(
-            f"COPY ({query}) TO '{directory}/' STORED AS PARQUET {options}"
-        ).collect()
+        encoded = f"OPTIONS ({encoded})" if encoded else ""
+        context.sql(f"COPY ({query}) TO '{file}' STORED AS PARQUET {encoded}").collect()
         if name:
-            context.register_parquet(name, str(directory))
+            context.register_parquet(name, str(file))
 
     write("clean_transactions", CLEAN.format(valid=valid), "clean")
     reasons = ", ".join(
         f"CASE WHEN {sql} THEN '{rule}' END" for rule, sql in broken.items()
     )
-    columns = ", ".join(
-        f'"{name}"' for name in context.table("raw").schema().names
-    )
+    columns = ", ".join(f'"{name}"' for name in context.table("raw").schema().names)
     write(
         "rejected_transactions",
-        REJECTED.format(
-            columns=columns,
-            reasons=reasons,
-            valid=valid,
-        ),
+        REJECTED.format(columns=columns, reasons=reasons, valid=valid),
         "rejected",
     )
     write("row_ledger", LEDGER.format(as_of=as_of))

@@ -20,7 +20,11 @@ from oracle.comparison import KEYS
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 
 CONTENDERS = Path(__file__).parents[2] / "benchmarks" / "contenders"
-NEEDS = {"duckdb_tuned": "duckdb", "polars_tuned": "polars"}
+NEEDS = {
+    "duckdb_tuned": "duckdb",
+    "polars_tuned": "polars",
+    "datafusion_tuned": "datafusion",
+}
 CONTRACT = json.loads((CONTENDERS / "contract.json").read_text())
 RAW = {
     "more parts than labels": ({"rows": 700, "seed": 1}, 7),
@@ -54,9 +58,7 @@ def raw(request, tmp_path_factory):
     return directory, oracle_tables(files, AS_OF)
 
 
-@pytest.mark.parametrize(
-    "name", ["pandas_plain", "dask_textbook", "duckdb_tuned", "polars_tuned"]
-)
+@pytest.mark.parametrize("name", ["pandas_plain", "dask_textbook", *NEEDS])
 def test_contender_writes_the_tables_of_the_contract(name, raw, tmp_path):
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
