@@ -24,6 +24,7 @@ NEEDS = {
     "duckdb_tuned": "duckdb",
     "polars_tuned": "polars",
     "datafusion_tuned": "datafusion",
+    "daft_tuned": "daft",
 }
 CONTRACT = json.loads((CONTENDERS / "contract.json").read_text())
 RAW = {
