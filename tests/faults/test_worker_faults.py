@@ -110,7 +110,7 @@ def test_worker_that_is_killed_changes_nothing(
         monkeypatch.setattr(
             dask_etl.datasets.publish,
             "PartWriter",
-            lambda filesystem, folder: FatalWriter(filesystem, folder, once),
+            lambda *arguments: FatalWriter(*arguments, once=once),
         )
     run(raw, tmp_path / "tables", change=change)
     assert once.marker.exists()
