@@ -20,7 +20,7 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 _IDS = {"transaction_id": pa.string(), "customer_id": pa.string()}
 _CUSTOMER_ID = {"customer_id": pa.string()}
 _LINES = Encodings(
-    repeated=frozenset({"quantity", "discount", "rating"}),
+    repeated=frozenset({"discount", "rating"}),
     distinct=frozenset(_IDS),
     filtered=frozenset({*_IDS, "timestamp"}),
 )

@@ -23,8 +23,8 @@ class Encodings:
     def of(self, written: pa.Schema) -> dict:
         """Choose encodings by column, as keywords of ``pyarrow.parquet.write_table``.
 
-        Dictionaries only where values repeat; BYTE_STREAM_SPLIT for the other 8-byte
-        columns; statistics only where readers prune. The measurements behind it are
+        Dictionaries only where values repeat and are wide; BYTE_STREAM_SPLIT for the
+        other 8-byte columns; statistics only where readers prune. The measurements behind it are
         in ``docs/performance.md``.
         """
         dictionaries, split, statistics = [], {}, []
@@ -38,13 +38,12 @@ class Encodings:
                 field.name in self.repeated
                 or self.is_label(field)
                 or pa.types.is_date(kind)
-                or (pa.types.is_integer(kind) and kind.bit_width <= 16)
             ):
                 dictionaries.append(field.name)
             elif pa.types.is_primitive(kind) and kind.bit_width == 64:
                 split[field.name] = "BYTE_STREAM_SPLIT"
         return {
-            "compression": "snappy",
+            "compression": "lz4",
             "use_dictionary": dictionaries or False,
             "column_encoding": split or None,
             "write_statistics": statistics or False,
