@@ -1,3 +1,4 @@
+import gc
 import logging
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ from urllib.request import urlopen
 import dask
 import psutil
 import pytest
-from distributed import LocalCluster
+from distributed import LocalCluster, Scheduler, Worker
 from distributed.worker import get_client
 
 import dask_etl.engine.dashboard
@@ -264,3 +265,21 @@ def test_a_dashboard_that_cannot_be_loaded_says_so(monkeypatch, fault):
                 text = answer.read().decode()
         assert "cannot be shown: there is no Bokeh" in text
         assert started.client.submit(sum, (1, 2)).result() == 3
+
+
+def servers() -> int:
+    """Schedulers and workers that somebody still holds."""
+    gc.collect()
+    kinds = (Scheduler, Worker)
+    return sum(issubclass(type(thing), kinds) for thing in gc.get_objects())
+
+
+def test_clusters_that_are_closed_are_forgotten():
+    """A process of many runs does not keep the schedulers of all of them."""
+    before = servers()
+    for _ in range(3):
+        with cluster(n_workers=1) as started:
+            assert started.client.submit(len, "work").result() == 4
+            assert servers() == before + 2
+        del started
+    assert servers() == before

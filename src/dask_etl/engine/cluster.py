@@ -80,6 +80,21 @@ class Cluster:
         self.client.close()
         if self._started is not None:
             self._started.close()
+            self._started = None
+            _forget_servers()
+
+
+def _forget_servers() -> None:
+    """Let closed schedulers and workers go, which Dask remembers for ever.
+
+    It notes of every handler, a method, whether it takes a connection, and with the
+    method keeps its server: half a megabyte a cluster in a process of many runs.
+    """
+    from distributed import core
+
+    noted = getattr(core, "_expects_comm", None)
+    if hasattr(noted, "cache_clear"):
+        noted.cache_clear()
 
 
 def _attach(address: str):
