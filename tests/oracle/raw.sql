@@ -7,10 +7,10 @@ SELECT
     customer_id::{customer_id} AS customer_id,
     product_category::VARCHAR AS product_category,
     region::VARCHAR AS region,
-    unless_nan(amount::DOUBLE) AS amount,
-    unless_nan(quantity::{quantity}) AS quantity,
-    unless_nan(discount::DOUBLE) AS discount,
+    amount::DOUBLE AS amount,
+    quantity::{quantity} AS quantity,
+    discount::DOUBLE AS discount,
     make_timestamp(epoch_us("timestamp"::TIMESTAMPTZ)) AS "timestamp",
-    unless_nan(rating::DOUBLE) AS rating,
+    rating::DOUBLE AS rating,
     is_returned::BOOLEAN AS is_returned
 FROM read_parquet(getvariable('files')[{number}], file_row_number = true)

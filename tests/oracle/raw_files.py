@@ -107,7 +107,7 @@ def dirty_transactions(
     """Random raw rows that break every rule, one or several at a time.
 
     Most rows are good. Among the others are deliveries of an earlier row, good
-    or bad, unchanged or with other values under the same id. From about 300 rows on,
+    or bad, unchanged or with other values under the same id. From about 500 rows on,
     every rule is broken and every boundary value is met.
 
     Args:
