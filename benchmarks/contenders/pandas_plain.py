@@ -46,7 +46,7 @@ def is_missing(ids):
     """Null, or text that is empty or blank."""
     if not pd.api.types.is_string_dtype(ids):
         return ids.isna()
-    return ids.isna() | ids.str.strip().eq("").fillna(True)
+    return ids.fillna("").str.strip().eq("").astype(bool)
 
 
 def is_out_of_range(raw, amount):
