@@ -14,7 +14,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench viz notebook pins clean
+.PHONY: help run test fuzz lint bench viz notebook pins clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' \
@@ -30,6 +30,9 @@ run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified
 
 test: $(VENV)/installed-dev ## the tests
 	$(BIN)/python -m pytest
+
+fuzz: $(VENV)/installed-dev ## ten thousand random deliveries: both engines, the oracle
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz
 
 lint: $(VENV)/installed-dev ## style, types, spelling, directions of imports
 	$(BIN)/ruff check

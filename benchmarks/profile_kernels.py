@@ -23,7 +23,7 @@ from dask_etl.engine.cluster import reuse_freed_memory
 from dask_etl.engine.partitions import Partitions
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.retail import summaries
-from dask_etl.retail.parameters import Features
+from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
 from dask_etl.storage.parts import PartWriter
 
@@ -40,6 +40,7 @@ def main(folder: str) -> None:
     surveyed = Partitions.of(raw, RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
     partitions = Partitions.of(raw, RAW_TRANSACTIONS)
     item = partitions.items[min(1, len(partitions.items) - 1)]
+    cleaning = Cleaning()
     million = sum(segment.rows for segment in item) / 1e6
 
     def timed(name: str, step: Callable[[], Any]) -> Any:
@@ -52,17 +53,19 @@ def main(folder: str) -> None:
         return result
 
     keys = timed("survey: read", lambda: surveyed.source(item))
-    survey = timed("survey: rules, keys", lambda: kernels.survey_partition(keys, AS_OF))
+    survey = timed(
+        "survey: rules, keys", lambda: kernels.survey_partition(keys, AS_OF, cleaning)
+    )
     domain = kernels.domain_of(survey["extent"])
     none_dropped = pa.table({"row": pa.array([], pa.int32())})
     tables = timed("read", lambda: partitions.source(item))
     screened = timed(
         "screen: rules, filter, rejects",
-        lambda: kernels.screen_partition(tables, AS_OF, none_dropped),
+        lambda: kernels.screen_partition(tables, AS_OF, cleaning, none_dropped),
     )
     clean = timed(
         "enrich: gaps, money, calendar",
-        lambda: kernels.enrich_partition(dict(screened), domain, Features()),
+        lambda: kernels.enrich_partition(dict(screened), domain, cleaning, Features()),
     )["clean"]
     measured = timed("summarise: measures", lambda: summaries.measures(clean))
     timed("summarise: cube", lambda: summaries.cube_partial(clean, measured))

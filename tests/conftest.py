@@ -11,9 +11,11 @@ from hypothesis import settings
 
 from support.kedro_project import Project, make_project
 
-# The same examples on every machine, and no deadline on slow ones.
+# The same examples on every machine, and no deadline on slow ones; or, for `make fuzz`,
+# as many others as it takes to find what nobody thought of.
 settings.register_profile("reproducible", derandomize=True, deadline=None)
-settings.load_profile("reproducible")
+settings.register_profile("fuzz", max_examples=10_000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
 
 
 @pytest.fixture(autouse=True, scope="session")

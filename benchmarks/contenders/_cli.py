@@ -21,6 +21,11 @@ UNKNOWN = CONTRACT["unknown"]
 TABLES = {table: tuple(key) for table, key in CONTRACT["tables"].items()}
 """What every contender makes, and the columns that identify a row."""
 
+LIMITS = CONTRACT["limits"]
+MOST_AMOUNT, MOST_QUANTITY, MOST_CENTS = LIMITS["amount"], LIMITS["quantity"], 2**53
+EARLIEST = datetime.fromisoformat(LIMITS["timestamp"])
+"""The limits of ``value_out_of_range``."""
+
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """Return the command line that every contender has.

@@ -14,6 +14,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -37,14 +41,22 @@ def read_part(file, number):
     return part.assign(source_part=number, source_row=np.arange(len(part)))
 
 
+def is_missing(ids):
+    """Null, or text that is empty or blank."""
+    if not pd.api.types.is_string_dtype(ids):
+        return ids.isna()
+    return ids.fillna("").str.strip().eq("").astype(bool)
+
+
 def judge(part, as_of):
     """Add the rules that each row breaks, as bits, but for duplicates."""
     amount = part["amount"].where(np.isfinite(part["amount"]))
     discount = part["discount"].where(np.isfinite(part["discount"]))
     rating = part["rating"].where(np.isfinite(part["rating"]))
+    quantity = part["quantity"].astype("float64")
     broken = [
-        part["transaction_id"].isna(),
-        part["customer_id"].isna(),
+        is_missing(part["transaction_id"]),
+        is_missing(part["customer_id"]),
         part["timestamp"].isna(),
         amount.isna(),
         part["quantity"].isna(),
@@ -52,6 +64,10 @@ def judge(part, as_of):
         (part["quantity"] <= 0).fillna(False).astype(bool),
         (discount < 0) | (discount > 1),
         (rating < 1) | (rating > 5),
+        (amount.abs() > MOST_AMOUNT)
+        | (quantity.abs() > MOST_QUANTITY)
+        | ((amount * quantity * 100).abs() >= MOST_CENTS)
+        | (part["timestamp"] < EARLIEST),
         part["timestamp"] > as_of,
     ]
     bits = sum(rule * (1 << number) for number, rule in enumerate(broken))

@@ -20,6 +20,10 @@ import tempfile
 
 import duckdb
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -37,12 +41,13 @@ WRITE = """(
 
 MACROS = """
 CREATE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
+CREATE MACRO is_missing(id) AS id IS NULL OR trim(id::VARCHAR) = '';
 CREATE MACRO utc(moment) AS make_timestamp(epoch_us(moment));
 """
 
 BROKEN = {
-    "missing_transaction_id": "transaction_id IS NULL",
-    "missing_customer_id": "customer_id IS NULL",
+    "missing_transaction_id": "is_missing(transaction_id)",
+    "missing_customer_id": "is_missing(customer_id)",
     "missing_timestamp": '"timestamp" IS NULL',
     "missing_amount": "finite(amount) IS NULL",
     "missing_quantity": "quantity IS NULL",
@@ -50,6 +55,11 @@ BROKEN = {
     "non_positive_quantity": "quantity <= 0",
     "discount_out_of_range": "finite(discount) < 0 OR finite(discount) > 1",
     "rating_out_of_range": "finite(rating) < 1 OR finite(rating) > 5",
+    "value_out_of_range": f"""
+        abs(finite(amount)) > {MOST_AMOUNT} OR abs(quantity) > {MOST_QUANTITY}
+        OR abs(finite(amount) * quantity * 100) >= {MOST_CENTS}
+        OR "timestamp" < TIMESTAMPTZ '{EARLIEST.isoformat()}'
+    """,
     "future_timestamp": "\"timestamp\" > getvariable('as_of')",
 }
 VALID = " AND ".join(f"(({rule}) IS NOT TRUE)" for rule in BROKEN.values())

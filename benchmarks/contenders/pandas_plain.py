@@ -9,6 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -38,6 +42,24 @@ def read(files):
     return pd.concat(frames, ignore_index=True)
 
 
+def is_missing(ids):
+    """Null, or text that is empty or blank."""
+    if not pd.api.types.is_string_dtype(ids):
+        return ids.isna()
+    return ids.fillna("").str.strip().eq("").astype(bool)
+
+
+def is_out_of_range(raw, amount):
+    """Tell the rows beyond the limits; quantities are whole numbers here."""
+    quantity = raw["quantity"].astype("float64")
+    return (
+        (amount.abs() > MOST_AMOUNT)
+        | (quantity.abs() > MOST_QUANTITY)
+        | ((amount * quantity * 100).abs() >= MOST_CENTS)
+        | (raw["timestamp"] < EARLIEST)
+    )
+
+
 def judge(raw, as_of):
     """Tell for every row and rule whether the row breaks the rule."""
     amount = raw["amount"].where(np.isfinite(raw["amount"]))
@@ -45,8 +67,8 @@ def judge(raw, as_of):
     rating = raw["rating"].where(np.isfinite(raw["rating"]))
     broken = pd.DataFrame(
         {
-            "missing_transaction_id": raw["transaction_id"].isna(),
-            "missing_customer_id": raw["customer_id"].isna(),
+            "missing_transaction_id": is_missing(raw["transaction_id"]),
+            "missing_customer_id": is_missing(raw["customer_id"]),
             "missing_timestamp": raw["timestamp"].isna(),
             "missing_amount": amount.isna(),
             "missing_quantity": raw["quantity"].isna(),
@@ -54,6 +76,7 @@ def judge(raw, as_of):
             "non_positive_quantity": (raw["quantity"] <= 0).fillna(False).astype(bool),
             "discount_out_of_range": (discount < 0) | (discount > 1),
             "rating_out_of_range": (rating < 1) | (rating > 5),
+            "value_out_of_range": is_out_of_range(raw, amount),
             "future_timestamp": raw["timestamp"] > as_of,
             "duplicate_transaction_id": False,
         }

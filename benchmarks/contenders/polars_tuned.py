@@ -19,6 +19,10 @@ from datetime import date
 
 import polars as pl
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -50,11 +54,19 @@ def divided(number, divisor):
     return number / (number * 0 + divisor)
 
 
-def broken_rules(as_of):
+def is_missing(raw, name):
+    """Null, or text that is empty or blank."""
+    missing = pl.col(name).is_null()
+    if raw.collect_schema()[name] != pl.String:
+        return missing
+    return missing | (pl.col(name).str.strip_chars() == "")
+
+
+def broken_rules(raw, as_of):
     """Return one expression per rule but the last: whether a row breaks it."""
     broken = [
-        pl.col("transaction_id").is_null(),
-        pl.col("customer_id").is_null(),
+        is_missing(raw, "transaction_id"),
+        is_missing(raw, "customer_id"),
         pl.col("timestamp").is_null(),
         finite("amount").is_null(),
         pl.col("quantity").is_null(),
@@ -62,6 +74,10 @@ def broken_rules(as_of):
         pl.col("quantity") <= 0,
         (finite("discount") < 0) | (finite("discount") > 1),
         (finite("rating") < 1) | (finite("rating") > 5),
+        (finite("amount").abs() > MOST_AMOUNT)
+        | (pl.col("quantity").abs() > MOST_QUANTITY)
+        | ((finite("amount") * pl.col("quantity") * 100).abs() >= MOST_CENTS)
+        | (pl.col("timestamp") < EARLIEST),
         pl.col("timestamp") > as_of,
     ]
     return [rule.fill_null(False) for rule in broken]
@@ -280,7 +296,7 @@ def main():
     """Run the job."""
     arguments = parser(__doc__).parse_args()
     raw, offsets = read(raw_files(arguments.raw_dir))
-    broken = broken_rules(arguments.as_of)
+    broken = broken_rules(raw, arguments.as_of)
     valid = ~pl.any_horizontal(broken)
     repeated = (
         raw.filter(valid)

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("duckdb", reason="the oracle needs the extra 'bench'")
 
 from dask_etl.retail import schema
-from dask_etl.retail.parameters import Features
+from dask_etl.retail.parameters import Features, Limits
 from dask_etl.retail.tables import COMPARED
 from oracle import assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
@@ -37,6 +37,8 @@ RAW = {
 def test_the_contract_says_what_the_project_says():
     assert {
         "rules": [*schema.RULES],
+        "limits": Limits().model_dump(mode="json")
+        | {"timestamp": Limits().timestamp.isoformat()},
         "price_categories": [*schema.PRICE_CATEGORIES],
         "price_bounds": [*Features().price_bounds],
         "unknown": schema.UNKNOWN,

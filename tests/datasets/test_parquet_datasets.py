@@ -191,14 +191,11 @@ def test_table_without_a_schema_takes_the_types_of_the_data(home, face):
     assert len(dataset.source().segments) == 2
 
 
-def test_pandas_face_tells_the_files_and_is_only_nullable_where_there_are_nulls(
-    tmp_path,
-):
+def test_pandas_face_is_only_nullable_where_there_are_nulls(tmp_path):
     dataset = PandasParquetDataset(filepath=str(tmp_path), rows_per_partition=2)
     dataset.save(pa.table({"full": [1, 2, 3], "gap": [1, None, 3]}))
     frame = dataset.load()
     assert [str(kind) for kind in frame.dtypes] == ["int64", "Int64"]
-    assert frame.attrs["source_files"] == [("part-00000.parquet", 3)]
 
 
 @pytest.mark.parametrize("face", FACES)
@@ -475,7 +472,9 @@ def test_single_file_is_read(tmp_path):
     pq.write_table(dirty_transactions(30, 1), path)
     dataset = PandasParquetDataset(filepath=str(path), schema="raw_transactions")
     assert dataset.exists()
-    assert dataset.load().attrs["source_files"] == [("lines.parquet", 30)]
+    frame = dataset.load()
+    assert frame["source_file"].cat.categories.tolist() == ["lines.parquet"]
+    assert frame["source_row"].tolist() == list(range(30))
     with pytest.raises(DatasetError, match="did not write"):
         dataset.save(dirty_transactions(3, 1))
 

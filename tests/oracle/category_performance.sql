@@ -2,7 +2,7 @@ WITH measured AS (
     SELECT
         product_category,
         count(*) AS lines,
-        sum(quantity) AS units,
+        in_units(sum(parts)) AS units,
         currency(sum(cents)) AS revenue,
         currency(sum(returned_cents)) AS returned_revenue,
         currency(sum(net_cents)) AS net_revenue,

@@ -20,7 +20,8 @@ grid AS (
     SELECT
         cohort,
         cohort_size,
-        month_of(last_day) AS last_month,
+        first_day,
+        last_day,
         unnest(range(datediff('month', first_day, last_day) + 1)) AS months_since
     FROM sizes, period
 ),
@@ -28,14 +29,16 @@ filled AS (
     SELECT
         cohort,
         months_since,
+        (cohort + to_months(months_since::INTEGER))::DATE AS month,
+        month >= first_day AND last_day(month) <= grid.last_day AS is_complete,
         cohort_size,
         CASE
-            WHEN months_since <= datediff('month', cohort, last_month)
+            WHEN months_since <= datediff('month', cohort, grid.last_day)
                 THEN coalesce(counted.active_customers, 0)
         END AS active_customers
     FROM grid
     LEFT JOIN counted USING (cohort, months_since)
 )
-SELECT *, ratio(active_customers, cohort_size) AS retention
+SELECT * EXCLUDE (month), ratio(active_customers, cohort_size) AS retention
 FROM filled
 ORDER BY cohort, months_since

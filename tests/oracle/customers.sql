@@ -1,7 +1,7 @@
 SELECT
     customer_id,
     count(*) AS lines,
-    sum(quantity) AS units,
+    in_units(sum(parts)) AS units,
     sum(cents) AS revenue_cents,
     count(*) FILTER (is_returned) AS returned_lines,
     sum(returned_cents) AS returned_revenue_cents,

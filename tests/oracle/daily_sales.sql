@@ -6,7 +6,7 @@ sold AS (
     SELECT
         day,
         count(*) AS lines,
-        sum(quantity) AS units,
+        in_units(sum(parts)) AS units,
         sum(cents) AS cents,
         sum(returned_cents) AS returned_cents,
         sum(net_cents) AS net_cents

@@ -1,9 +1,15 @@
 -- Every raw row with the rules it broke, in the order of the rules.
 WITH numbers AS (
+    -- Not while the files are read: their statistics make isnan(…) false for good.
     SELECT
-        *,
+        * REPLACE (
+            unless_nan(amount) AS amount,
+            unless_nan(quantity) AS quantity,
+            unless_nan(discount) AS discount,
+            unless_nan(rating) AS rating
+        ),
         finite(amount) AS price,
-        finite(quantity)::BIGINT AS units,
+        finite(quantity)::DOUBLE AS units,
         finite(discount) AS cut,
         finite(rating) AS stars
     FROM raw
@@ -13,8 +19,8 @@ checked AS (
         *,
         list_filter(
             [
-                CASE WHEN transaction_id IS NULL THEN 'missing_transaction_id' END,
-                CASE WHEN customer_id IS NULL THEN 'missing_customer_id' END,
+                CASE WHEN is_blank(transaction_id) THEN 'missing_transaction_id' END,
+                CASE WHEN is_blank(customer_id) THEN 'missing_customer_id' END,
                 CASE WHEN "timestamp" IS NULL THEN 'missing_timestamp' END,
                 CASE WHEN price IS NULL THEN 'missing_amount' END,
                 CASE WHEN units IS NULL THEN 'missing_quantity' END,
@@ -22,6 +28,14 @@ checked AS (
                 CASE WHEN units <= 0 THEN 'non_positive_quantity' END,
                 CASE WHEN cut < 0 OR cut > 1 THEN 'discount_out_of_range' END,
                 CASE WHEN stars < 1 OR stars > 5 THEN 'rating_out_of_range' END,
+                CASE
+                    WHEN abs(price) > getvariable('most_amount')
+                        OR abs(units) > getvariable('most_quantity')
+                        OR is_too_fine(units)
+                        OR abs(price * units * 100) >= 2::DOUBLE ** 53
+                        OR "timestamp" < getvariable('earliest')
+                        THEN 'value_out_of_range'
+                END,
                 CASE WHEN "timestamp" > getvariable('as_of') THEN 'future_timestamp' END
             ],
             lambda rule: rule IS NOT NULL

@@ -4,7 +4,7 @@ WITH filled AS (
         * REPLACE (
             coalesce(product_category, 'Unknown') AS product_category,
             coalesce(region, 'Unknown') AS region,
-            units AS quantity,
+            as_quantity(units) AS quantity,
             coalesce(cut, 0) AS discount,
             stars AS rating,
             coalesce(is_returned, false) AS is_returned
@@ -19,6 +19,7 @@ SELECT
     CASE WHEN is_returned THEN cents ELSE 0 END AS returned_cents,
     cents - returned_cents AS net_cents,
     rint(rating * 1e6)::BIGINT AS millionths,
+    parts_of(quantity) AS parts,
     CASE
         WHEN amount <= getvariable('price_bounds')[1] THEN 'Low'
         WHEN amount <= getvariable('price_bounds')[2] THEN 'Medium'

@@ -18,4 +18,8 @@ CREATE MACRO currency(cents) AS cents::DOUBLE / 100;
 CREATE MACRO finite(x) AS CASE WHEN isfinite(x::DOUBLE) THEN x END;
 CREATE MACRO unless_nan(x) AS CASE WHEN NOT isnan(x::DOUBLE) THEN x END;
 
+-- Null, or text of nothing but white space.
+CREATE MACRO is_blank(id) AS
+    id IS NULL OR trim(id::VARCHAR, getvariable('white_space')) = '';
+
 CREATE MACRO month_of(day) AS date_trunc('month', day)::DATE;

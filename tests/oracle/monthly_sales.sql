@@ -12,31 +12,33 @@ calendar AS (
         month >= first_day AND last_day(month) <= period.last_day AS is_complete
     FROM months, period
 ),
-labels AS (
-    SELECT DISTINCT product_category FROM kept
-    UNION ALL
-    SELECT '(all)'
-),
+-- A group is one category, or all of them.
 labelled AS (
-    SELECT product_category, month, quantity, cents, returned_cents FROM kept
+    SELECT
+        {'total': false, 'name': product_category} AS sold_as,
+        month, parts, cents, returned_cents
+    FROM kept
     UNION ALL
-    SELECT '(all)', month, quantity, cents, returned_cents FROM kept
+    SELECT {'total': true, 'name': ''}, month, parts, cents, returned_cents FROM kept
+),
+labels AS (
+    SELECT DISTINCT sold_as FROM labelled
 ),
 sold AS (
     SELECT
         month,
-        product_category,
+        sold_as,
         count(*) AS lines,
-        sum(quantity) AS units,
+        in_units(sum(parts)) AS units,
         sum(cents) AS cents,
         sum(returned_cents) AS returned_cents
     FROM labelled
-    GROUP BY month, product_category
+    GROUP BY month, sold_as
 ),
 filled AS (
     SELECT
         month,
-        product_category,
+        sold_as,
         is_complete,
         coalesce(lines, 0) AS lines,
         coalesce(units, 0) AS units,
@@ -45,31 +47,32 @@ filled AS (
         coalesce(cents - returned_cents, 0) AS net_cents
     FROM calendar
     CROSS JOIN labels
-    LEFT JOIN sold USING (month, product_category)
+    LEFT JOIN sold USING (month, sold_as)
 ),
 enough AS (
     SELECT count(*) FILTER (is_complete) >= 24 AS enough_data FROM calendar
 ),
 seasons AS (
     SELECT
-        product_category,
+        sold_as,
         month(month) AS season,
         ratio(sum(net_cents), count(*)) AS mean_of_season
     FROM filled
     WHERE is_complete
-    GROUP BY product_category, season
+    GROUP BY sold_as, season
 ),
 years AS (
     SELECT
-        product_category,
+        sold_as,
         ratio(sum(net_cents), count(*)) AS mean_of_all
     FROM filled
     WHERE is_complete
-    GROUP BY product_category
+    GROUP BY sold_as
 )
 SELECT
     this.month,
-    this.product_category,
+    CASE WHEN NOT this.sold_as.total THEN this.sold_as.name END AS product_category,
+    this.sold_as.total AS is_total,
     this.lines,
     this.units,
     currency(this.cents) AS revenue,
@@ -90,14 +93,14 @@ SELECT
     enough_data
 FROM filled AS this
 LEFT JOIN filled AS before
-    ON before.product_category = this.product_category
+    ON before.sold_as = this.sold_as
     AND before.month = (this.month - INTERVAL 1 MONTH)::DATE
 LEFT JOIN filled AS year_ago
-    ON year_ago.product_category = this.product_category
+    ON year_ago.sold_as = this.sold_as
     AND year_ago.month = (this.month - INTERVAL 1 YEAR)::DATE
 LEFT JOIN seasons
-    ON seasons.product_category = this.product_category
+    ON seasons.sold_as = this.sold_as
     AND seasons.season = month(this.month)
-LEFT JOIN years ON years.product_category = this.product_category
+LEFT JOIN years ON years.sold_as = this.sold_as
 CROSS JOIN enough
-ORDER BY this.month, this.product_category
+ORDER BY this.month, is_total DESC, product_category

@@ -32,6 +32,12 @@ _FUTURE_TIMES = (
     datetime(2300, 1, 1, tzinfo=UTC),  # not representable in nanoseconds
 )
 
+_PAST_TIMES = (
+    datetime(1899, 12, 30, tzinfo=UTC),  # the zero of spreadsheets
+    datetime(1899, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+    datetime(1, 1, 1, tzinfo=UTC),
+)
+
 # 0.25 and 0.75 at half the price are 12.5 and 37.5 cents: one rounds down, one up.
 _BOUNDARY_AMOUNTS = (10.0, 10.01, 50.0, 50.01, 200.0, 200.01, 0.25, 0.75, 0.01, 999.99)
 _BOUNDARY_DISCOUNTS = (0.0, 1.0, 0.5, 1 / 3)
@@ -52,10 +58,10 @@ _BOUNDARIES = {
 _BREAKS = {
     "transaction_id": (None,),
     "customer_id": (None,),
-    "amount": (None, np.nan, np.inf, -np.inf, 0.0, -5.0, -0.01),
-    "quantity": (None, 0, -1),
+    "amount": (None, np.nan, np.inf, -np.inf, 0.0, -5.0, -0.01, 1.1e9, -1e300),
+    "quantity": (None, 0, -1, 1_000_001, 2**62),
     "discount": (-0.01, 1.01, np.nextafter(1.0, 2.0)),
-    "timestamp": (None, *_FUTURE_TIMES),
+    "timestamp": (None, *_FUTURE_TIMES, *_PAST_TIMES),
     "rating": (0.0, 6.0, np.nextafter(1.0, 0.0), np.nextafter(5.0, 6.0)),
 }
 """Values by column that break a rule."""
@@ -101,7 +107,7 @@ def dirty_transactions(
     """Random raw rows that break every rule, one or several at a time.
 
     Most rows are good. Among the others are deliveries of an earlier row, good
-    or bad, unchanged or with other values under the same id. From about 300 rows on,
+    or bad, unchanged or with other values under the same id. From about 500 rows on,
     every rule is broken and every boundary value is met.
 
     Args:
@@ -176,4 +182,5 @@ def _sprinkle(random: np.random.Generator, line: dict, share: float, values) -> 
 
 def _as_text(line: dict, column: str, prefix: str) -> None:
     if line[column] is not None:
-        line[column] = f"{prefix}{line[column]}"
+        # One customer stands for a field that somebody left blank.
+        line[column] = f"{prefix}{line[column]}" if line[column] != -4 else "\u2003 "

@@ -1,7 +1,7 @@
 SELECT
     region,
     count(*) AS lines,
-    sum(quantity) AS units,
+    in_units(sum(parts)) AS units,
     currency(sum(cents)) AS revenue,
     currency(sum(returned_cents)) AS returned_revenue,
     currency(sum(net_cents)) AS net_revenue,

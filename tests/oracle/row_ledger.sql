@@ -17,6 +17,7 @@ by_rule AS (
         count(*) FILTER (rule = 'non_positive_quantity') AS non_positive_quantity,
         count(*) FILTER (rule = 'discount_out_of_range') AS discount_out_of_range,
         count(*) FILTER (rule = 'rating_out_of_range') AS rating_out_of_range,
+        count(*) FILTER (rule = 'value_out_of_range') AS value_out_of_range,
         count(*) FILTER (rule = 'future_timestamp') AS future_timestamp,
         count(*) FILTER (rule = 'duplicate_transaction_id') AS duplicate_transaction_id
     FROM broken

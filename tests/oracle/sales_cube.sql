@@ -3,7 +3,7 @@ SELECT
     region,
     product_category,
     count(*) AS lines,
-    sum(quantity) AS units,
+    in_units(sum(parts)) AS units,
     sum(cents) AS revenue_cents,
     count(*) FILTER (is_returned) AS returned_lines,
     sum(returned_cents) AS returned_revenue_cents,

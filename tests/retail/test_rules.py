@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -24,12 +25,15 @@ from dask_etl.retail.tables import REJECTED_TRANSACTIONS
 from support.good_rows import GOOD
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
+DEFAULT = Cleaning()
+EARLIEST = datetime(1900, 1, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
 NAN, INF = math.nan, math.inf
 
 FLOATS = st.one_of(
     st.none(),
     st.sampled_from([NAN, INF, -INF, 0.0, -0.0, 1.0, 5.0, 1e-300, 1e300, -1e-300]),
+    st.sampled_from([1e9, np.nextafter(1e9, 2e9), -1e9, -1.1e9, 90071992.54740992]),
     st.sampled_from([np.nextafter(x, to) for x in (0, 1, 5) for to in (-9, 9)]),
     st.floats(-2, 7),
 )
@@ -40,11 +44,18 @@ ROWS = st.fixed_dictionaries(
         "product_category": st.none(),
         "region": st.none(),
         "amount": FLOATS,
-        "quantity": st.one_of(st.none(), st.integers(-1, 2)),
+        "quantity": st.one_of(
+            st.none(),
+            st.integers(-1, 2),
+            st.sampled_from(
+                [10**6, 10**6 + 1, -(10**6) - 1, 2**53, 2**63 - 1, -(2**63)]
+            ),
+        ),
         "discount": FLOATS,
         "timestamp": st.one_of(
             st.none(),
             st.sampled_from([AS_OF - TICK, AS_OF, AS_OF + TICK]),
+            st.sampled_from([EARLIEST, EARLIEST - TICK, datetime(1, 1, 1, tzinfo=UTC)]),
             st.datetimes(
                 datetime(1800, 1, 1), datetime(2400, 1, 1), timezones=st.just(UTC)
             ),
@@ -68,7 +79,32 @@ def given_number(value) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def naive(rows: list[dict]) -> list[list[str]]:
+def beyond(row: dict, cleaning: Cleaning) -> bool:
+    """Whether a value is out of range, in exact arithmetic."""
+    limits = cleaning.limits
+    amount, quantity = (
+        Fraction(row[name]) if given_number(row[name]) else None
+        for name in ("amount", "quantity")
+    )
+    decimals = 0 if cleaning.quantity == "whole" else 6
+    return (
+        (amount is not None and abs(amount) > limits.amount)
+        or (quantity is not None and abs(quantity) > limits.quantity)
+        # As somebody would write it down: the shortest decimal number that is meant.
+        or (
+            quantity is not None
+            and float(round(quantity, decimals)) != float(row["quantity"])
+        )
+        or (
+            amount is not None
+            and quantity is not None
+            and abs(amount * quantity * 100) >= 2**53
+        )
+        or (row["timestamp"] is not None and row["timestamp"] < limits.timestamp)
+    )
+
+
+def naive(rows: list[dict], cleaning: Cleaning = DEFAULT) -> list[list[str]]:
     """The rules that each row broke, in their order."""
     verdicts, seen = [], set()
     for row in rows:
@@ -84,6 +120,7 @@ def naive(rows: list[dict]) -> list[list[str]]:
             "non_positive_quantity": given_number(quantity) and quantity <= 0,
             "discount_out_of_range": given_number(discount) and not 0 <= discount <= 1,
             "rating_out_of_range": given_number(rating) and not 1 <= rating <= 5,
+            "value_out_of_range": beyond(row, cleaning),
             "future_timestamp": row["timestamp"] is not None
             and row["timestamp"] > AS_OF,
         }
@@ -104,7 +141,7 @@ def test_the_dask_engine_judges_as_the_contract_reads(rows):
         [rule for rule in verdict if rule != "duplicate_transaction_id"]
         for verdict in naive(rows)
     ]
-    assert reasons(broken_rules(table, AS_OF)).to_pylist() == expected
+    assert reasons(broken_rules(table, AS_OF, DEFAULT)).to_pylist() == expected
 
 
 @settings(max_examples=150)
@@ -114,20 +151,49 @@ def test_the_pandas_engine_judges_as_the_contract_reads(rows):
         types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
     )
     lines = pandas_engine.conform(frame)
-    broken = pandas_engine.broken_rules(lines, AS_OF)
+    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT)
     assert pandas_engine.list_reasons(broken).tolist() == naive(rows)
 
 
-@settings(max_examples=50)
-@given(quantity=st.lists(FLOATS, min_size=1, max_size=8))
-def test_a_quantity_that_arrives_as_float_is_judged_alike(quantity):
+QUANTITIES = st.one_of(
+    FLOATS,
+    st.integers(0, 10**9).map(lambda millionths: millionths / 1e6),
+    st.sampled_from([0.5, 1e-6, 1e-7, 2.000001, 1.0000005, 999_999.999999, 1e19]),
+)
+
+
+@pytest.mark.parametrize("kind", ["whole", "decimal"])
+@settings(max_examples=100)
+@given(quantity=st.lists(QUANTITIES, min_size=1, max_size=8))
+def test_a_quantity_that_arrives_as_float_is_judged_alike(kind, quantity):
+    cleaning = Cleaning(quantity=kind)
     rows = [{**GOOD, "quantity": value} for value in quantity]
     table = pa.Table.from_pylist(rows, schema.raw(quantity=pa.float64()))
     expected = [
         [rule for rule in verdict if rule != "duplicate_transaction_id"]
-        for verdict in naive(rows)
+        for verdict in naive(rows, cleaning)
     ]
-    assert reasons(broken_rules(table, AS_OF)).to_pylist() == expected
+    assert reasons(broken_rules(table, AS_OF, cleaning)).to_pylist() == expected
+    lines = pandas_engine.conform(table.to_pandas())
+    broken = pandas_engine.broken_rules(lines, AS_OF, cleaning)
+    assert pandas_engine.list_reasons(broken).tolist() == naive(rows, cleaning)
+
+
+BLANKS = ["", " ", "\t\r\n", "\u3000\u2028 ", "\x1c\x85"]
+TEXTS = ["a", " a ", "\u200b", "0", "null"]
+
+
+@pytest.mark.parametrize("column", ["transaction_id", "customer_id"])
+def test_ids_of_white_space_are_missing(column):
+    ids = [*BLANKS, *TEXTS, None]
+    rows = [{**GOOD, column: one} for one in ids]
+    types = {"transaction_id": pa.int64(), column: pa.string()}
+    table = pa.Table.from_pylist(rows, schema.raw(**types))
+    expected = [[f"missing_{column}"]] * 5 + [[]] * 5 + [[f"missing_{column}"]]
+    assert reasons(broken_rules(table, AS_OF, DEFAULT)).to_pylist() == expected
+    lines = pandas_engine.conform(table.to_pandas())
+    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT)
+    assert broken[f"missing_{column}"].tolist() == [bool(rules) for rules in expected]
 
 
 def test_reasons_of_no_rows():

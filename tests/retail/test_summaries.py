@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dask_etl.retail import schema
 from dask_etl.retail.features import add_features, calendar, day_numbers, fill_missing
-from dask_etl.retail.parameters import Features
+from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.rules import broken_rules
 from dask_etl.retail.summaries import (
     SUMS,
@@ -34,8 +34,8 @@ ROWS = 400
 def clean_rows(seed: int, **options) -> pa.Table:
     raw = dirty_transactions(ROWS, seed, **options)
     raw = raw.cast(RAW_TRANSACTIONS.with_labels(raw.schema)).combine_chunks()
-    kept = (broken_rules(raw, AS_OF) == 0).nonzero()[0]
-    return add_features(fill_missing(raw, LABELS[seed], kept), Features())
+    kept = (broken_rules(raw, AS_OF, Cleaning()) == 0).nonzero()[0]
+    return add_features(fill_missing(raw, LABELS[seed], kept, Cleaning()), Features())
 
 
 def labels_of(seed: int, **options) -> dict[str, pa.Array]:

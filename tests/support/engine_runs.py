@@ -12,11 +12,26 @@ from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
+from dask_etl.pipelines.analytics.customers import (
+    cohort_retention,
+    customer_segments,
+    customer_summary,
+    segment_summary,
+)
+from dask_etl.pipelines.analytics.performance import (
+    category_performance,
+    region_performance,
+)
+from dask_etl.pipelines.analytics.time_series import (
+    daily_sales,
+    monthly_sales,
+    weekday_pattern,
+)
 from dask_etl.pipelines.etl_dask import nodes
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich
 from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
-from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Cleaning, Features, Segments
 from dask_etl.retail.tables import ETL_TABLES
 from oracle.raw_files import AS_OF
 
@@ -36,13 +51,13 @@ def raw_dataset(folder: Path, rows_per_partition: int = 1_000_000):
 
 
 def describe(
-    raw, as_of: datetime = AS_OF, cleaning: Cleaning | None = None
+    raw, as_of: datetime = AS_OF, cleaning: Cleaning = TOLERANT
 ) -> dict[str, object]:
     """The lazy tables that the nodes of the Dask engine make of a Dask DataFrame."""
-    survey = nodes.survey(raw, as_of)
-    screened = nodes.screen(raw, survey, as_of)
-    enriched = nodes.enrich(screened, survey, Features())
-    tables = nodes.summarise(enriched, survey, as_of, cleaning or TOLERANT)
+    survey = nodes.survey(raw, as_of, cleaning)
+    screened = nodes.screen(raw, survey, as_of, cleaning)
+    enriched = nodes.enrich(screened, survey, cleaning, Features())
+    tables = nodes.summarise(enriched, survey, as_of, cleaning)
     return dict(zip(TABLES, tables, strict=True))
 
 
@@ -57,10 +72,12 @@ def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:
     return {name: stored(dataset) for name, dataset in datasets.items()}
 
 
-def make_pandas(raw: pd.DataFrame, as_of: datetime = AS_OF) -> dict[str, pd.DataFrame]:
+def make_pandas(
+    raw: pd.DataFrame, as_of: datetime = AS_OF, cleaning: Cleaning = TOLERANT
+) -> dict[str, pd.DataFrame]:
     """The tables that the nodes of the pandas engine make of raw rows."""
-    kept, rejected, ledger = screen(raw, as_of, TOLERANT)
-    clean = enrich(kept, Features())
+    kept, rejected, ledger = screen(raw, as_of, cleaning)
+    clean = enrich(kept, cleaning, Features())
     tables = (
         clean,
         rejected,
@@ -71,12 +88,36 @@ def make_pandas(raw: pd.DataFrame, as_of: datetime = AS_OF) -> dict[str, pd.Data
     return dict(zip(TABLES, tables, strict=True))
 
 
-def run_pandas(folder: Path, as_of: datetime = AS_OF) -> dict[str, pa.Table]:
+def run_pandas(folder: Path, **options) -> dict[str, pa.Table]:
     """Run the pandas engine's nodes on a folder of raw files."""
     raw = PandasParquetDataset(filepath=str(folder), schema="raw_transactions")
     return {
         name: PandasParquetDataset(filepath=str(folder), schema=name).table_of(table)
-        for name, table in make_pandas(raw.load(), as_of).items()
+        for name, table in make_pandas(raw.load(), **options).items()
+    }
+
+
+def run_analyses(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+    """Run the analyses on an engine's summary tables."""
+    cube, customers, ledger = (
+        tables[name].to_pandas(date_as_object=False)
+        for name in ("sales_cube", "customers", "row_ledger")
+    )
+    segments = customer_segments(customers, ledger, Segments(rules={"All": {}}))
+    found = {
+        "region_performance": region_performance(cube, customers),
+        "category_performance": category_performance(cube, customers),
+        "monthly_sales": monthly_sales(cube),
+        "daily_sales": daily_sales(cube),
+        "weekday_pattern": weekday_pattern(cube),
+        "customer_segments": segments,
+        "segment_summary": segment_summary(segments, customers),
+        "cohort_retention": cohort_retention(customers),
+        "customer_summary": customer_summary(customers),
+    }
+    return {
+        name: PandasParquetDataset(filepath="unused", schema=name).table_of(table)
+        for name, table in found.items()
     }
 
 

@@ -27,8 +27,12 @@ def make_raw(*changes, files=None):
     raw["timestamp"] = pd.to_datetime(
         raw["timestamp"], utc=True, format="ISO8601"
     ).dt.as_unit("us")
-    raw.attrs["source_files"] = files or [("a.parquet", len(raw))]
-    return raw
+    files = files or [("a.parquet", len(raw))]
+    names = [name for name, rows in files for _ in range(rows)]
+    return raw.assign(
+        source_file=pd.Categorical(names, [name for name, _ in files]),
+        source_row=[row for _, rows in files for row in range(rows)],
+    )
 
 
 def as_stored(name, frame, **types):

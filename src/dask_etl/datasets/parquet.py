@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from kedro.io.core import (
@@ -331,9 +332,10 @@ class PandasParquetDataset(VersionedParquetDataset):
     """A versioned Parquet table as a pandas DataFrame.
 
     ``load()`` returns rows in the order of the parts with a RangeIndex; integer and
-    boolean columns are nullable types only where there are nulls.
-    ``frame.attrs["source_files"]`` lists (file name, rows) in that order. ``save()``
-    takes a pandas DataFrame, an Arrow table or a lazy table of the Dask engine.
+    boolean columns are nullable types only where there are nulls. Raw transactions
+    come with ``source_file`` (its categories are all files, in that order) and
+    ``source_row``. ``save()`` takes a pandas DataFrame, an Arrow table or a lazy table
+    of the Dask engine.
     """
 
     def _load(self) -> pd.DataFrame:
@@ -341,11 +343,23 @@ class PandasParquetDataset(VersionedParquetDataset):
         table = replace(source.reader, threads=True).read(source.segments)
         masked = [name for name in table.column_names if table[name].null_count]
         frame = to_pandas(table, masked)
-        files: dict[str, int] = {}
-        for segment in source.segments:
-            files[segment.name] = files.get(segment.name, 0) + segment.rows
-        frame.attrs["source_files"] = list(files.items())
+        if source.reader.conform is not None:
+            return frame.assign(**_origin(source.segments))
         return frame
+
+
+def _origin(segments: Iterable[Segment]) -> dict[str, Any]:
+    """Name the file of every row, and its number in the file."""
+    files: dict[str, int] = {}
+    for segment in segments:
+        files[segment.name] = files.get(segment.name, 0) + segment.rows
+    counts = list(files.values())
+    codes = np.repeat(np.arange(len(files), dtype=np.int32), counts)
+    rows = [np.arange(count) for count in counts]
+    return {
+        "source_file": pd.Categorical.from_codes(codes, categories=[*files]),
+        "source_row": np.concatenate(rows) if rows else np.zeros(0, np.int64),
+    }
 
 
 class DaskParquetDataset(VersionedParquetDataset):

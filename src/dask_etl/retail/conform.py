@@ -8,6 +8,7 @@ refused with the file, the column and the remedy. ``docs/operations.md`` lists i
 import logging
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -63,7 +64,10 @@ def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
                 f"{seen['integer']}; write it as one type in all files"
             )
         types[column] = pa.string() if "string" in seen else pa.int64()
-    if "floating" in kinds.get("quantity", {}):
+    # What is beyond int64 is out of range, too, and not a reason to stop.
+    if "floating" in kinds.get("quantity", {}) or any(
+        pa.types.is_uint64(found.field("quantity").type) for found in files.values()
+    ):
         types["quantity"] = pa.float64()
     return schema.raw(**types)
 
@@ -82,15 +86,63 @@ def conform(
         first_row: number of the table's first row within the file.
 
     Raises:
-        SchemaError: a value does not fit, e.g. an unsigned id beyond int64.
+        SchemaError: a value does not fit, e.g. an unsigned id beyond int64, or text
+            that is not UTF-8.
     """
-    columns = [
-        table[field.name]
-        if table.schema.field(field.name).type == field.type
-        else _cast(table[field.name], field, file, first_row)
-        for field in target
-    ]
+    columns = []
+    for field in target:
+        column = table[field.name]
+        if column.type != field.type:
+            column = _cast(column, field, file, first_row)
+        if pa.types.is_timestamp(field.type):
+            column = _without_lowest(column)
+        elif pa.types.is_string(field.type) or pa.types.is_dictionary(field.type):
+            column = _utf8(column, field.name, file, first_row)
+        columns.append(column)
     return pa.table(columns, schema=target)
+
+
+def _without_lowest(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Turn the lowest instant into null, as pandas reads it."""
+    lowest = np.iinfo(np.int64).min
+    ticks = column.cast(pa.int64())
+    if pc.min(ticks).as_py() != lowest:
+        return column
+    return pc.if_else(pc.equal(ticks, lowest), pa.scalar(None, column.type), column)
+
+
+def _utf8(
+    column: pa.ChunkedArray, name: str, file: str, first_row: int
+) -> pa.ChunkedArray:
+    """Refuse text that nobody can read; where a file is read, nobody has looked."""
+    is_encoded = pa.types.is_dictionary(column.type)
+    if all(
+        _is_utf8(chunk.dictionary if is_encoded else chunk) for chunk in column.chunks
+    ):
+        return column
+    text = column.cast(pa.string())
+    for row, value in enumerate(text.cast(pa.binary()).to_pylist()):
+        if value is not None and value.decode(errors="replace").encode() != value:
+            raise SchemaError(
+                f"{file}, row {first_row + row}: column '{name}' is not UTF-8 "
+                f"({value[:40]!r}); correct its encoding at the source"
+            )
+    # Only labels that no row has.
+    return text.dictionary_encode()
+
+
+def _is_utf8(values: pa.StringArray) -> bool:
+    content = values.buffers()[2]
+    if content is None or not content.size:
+        return True
+    # Bytes below 128 are ASCII and need no closer look, which is most of what there is.
+    if np.frombuffer(content, np.uint8).max() < 128:
+        return True
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _cast(
@@ -115,7 +167,9 @@ def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
         return pc.cast(column, kind, safe=column.type.unit != "ns")
     if pa.types.is_dictionary(kind):
         return column.cast(pa.string()).dictionary_encode()
-    return column.cast(kind)
+    # Integers that are not exact as floats are beyond what any rule allows.
+    is_widened = pa.types.is_integer(column.type) and pa.types.is_floating(kind)
+    return column.cast(kind, safe=not is_widened)
 
 
 def _first_misfit(column: pa.ChunkedArray, kind: pa.DataType) -> int:

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dask_etl.errors import ExplainedError
-from dask_etl.retail.parameters import Features
+from dask_etl.retail import schema
+from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.rules import numbers
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
@@ -17,16 +17,11 @@ _OPTIONAL = ("discount", "rating", "is_returned")
 MICROSECONDS_PER_DAY = 86_400_000_000
 
 
-class InvalidValue(ExplainedError, ValueError):
-    """A kept row has a value that no feature can be computed from."""
-
-
-EXACT = 2**53
-"""Largest whole number up to which float64 holds every whole number."""
-
-
 def fill_missing(
-    table: pa.Table, labels: Mapping[str, pa.Array], kept: np.ndarray
+    table: pa.Table,
+    labels: Mapping[str, pa.Array],
+    kept: np.ndarray,
+    cleaning: Cleaning,
 ) -> pa.Table:
     """Take the kept rows and give their optional columns values.
 
@@ -38,6 +33,7 @@ def fill_missing(
         labels: all labels of the data set by label column, sorted, with "Unknown";
             the result is encoded with them, whatever the partition.
         kept: numbers of the rows that stay.
+        cleaning: whether ``quantity`` becomes int64 or float64.
     """
     is_gone = np.ones(len(table), bool)
     is_gone[kept] = False
@@ -54,7 +50,7 @@ def fill_missing(
     is_returned = table["is_returned"].combine_chunks().fill_null(False)
     filled = {
         **dict(zip(required.column_names, required.columns, strict=True)),
-        "quantity": _whole(required, "quantity"),
+        "quantity": required["quantity"].cast(schema.QUANTITIES[cleaning.quantity]),
         "discount": discount,
         "rating": pa.array(rating, mask=~np.isfinite(rating)),
         "is_returned": is_returned.to_numpy(zero_copy_only=False).take(kept),
@@ -86,21 +82,6 @@ def _buffer(values: pa.Array) -> np.ndarray:
     return whole[values.offset :][: len(values)]
 
 
-def _whole(table: pa.Table, column: str) -> pa.Array | pa.ChunkedArray:
-    """Return a column of whole numbers below 2**53 as int64."""
-    if pa.types.is_integer(table.schema.field(column).type):
-        return table[column]
-    values = numbers(table, column)
-    not_whole = ((values != np.rint(values)) | (values >= EXACT)).nonzero()[0]
-    if len(not_whole):
-        row = int(not_whole[0])
-        raise InvalidValue(
-            f"transaction_id {table['transaction_id'][row].as_py()!r}: {column} "
-            f"{values[row]:g} is not a whole number below 2**53; correct it at the source"
-        )
-    return pa.array(values.astype(np.int64))
-
-
 def _relabel(
     column: pa.ChunkedArray, labels: pa.Array, kept: np.ndarray
 ) -> pa.DictionaryArray:
@@ -118,21 +99,12 @@ def add_features(table: pa.Table, features: Features) -> pa.Table:
     """Append ``net_amount`` … ``day_of_week`` to kept, filled rows.
 
     Money: ``net_amount`` = amount × (1 − discount); ``revenue`` = whole cents of
-    net_amount × quantity, rounded half to even, in currency units.
-
-    Raises:
-        InvalidValue: a line's revenue has too many digits to be held exactly.
+    net_amount × quantity, rounded half to even, in currency units. The rules let pass
+    no line that reaches 2**53 cents.
     """
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     net_amount = amount * (1 - numbers(table, "discount"))
     cents = np.rint(net_amount * quantity * 100)
-    if len(cents) and cents.max() >= EXACT:
-        worst = int(cents.argmax())
-        raise InvalidValue(
-            f"transaction_id {table['transaction_id'][worst].as_py()!r}: amount "
-            f"{amount[worst]:g} × quantity {quantity[worst]:g} is beyond 2**53 cents "
-            "and cannot be added up exactly; correct or remove the row"
-        )
     days = day_numbers(table)
     columns = {
         "net_amount": net_amount,

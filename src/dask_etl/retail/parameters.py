@@ -99,6 +99,7 @@ class Defects(Strict):
     non_positive_quantity: Share = 0.001
     discount_out_of_range: Share = 0.001
     rating_out_of_range: Share = 0.001
+    value_out_of_range: Share = 0.0005
     future_timestamp: Share = 0.002
 
     @model_validator(mode="after")
@@ -162,13 +163,27 @@ class Threshold(Strict):
     fail_above: Share | None = None
 
 
-class Cleaning(Strict):
-    """How many rejected rows to bear.
+class Limits(Strict):
+    """How far a line may reach; beyond it, ``value_out_of_range``.
 
-    ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
+    ``amount`` and ``quantity`` bound the magnitude, ``timestamp`` is the earliest. They
+    may not exceed what can be added up exactly: 2**53 cents, 2**53 millionths.
+    """
+
+    amount: float = Field(1e9, gt=0, le=9e13)
+    quantity: float = Field(1e6, ge=1, le=9e9)
+    timestamp: AsOf = datetime(1900, 1, 1, tzinfo=UTC)
+
+
+class Cleaning(Strict):
+    """Which rows are sales, and how many that are not to bear.
+
+    ``quantity``: units are whole numbers, or have up to six decimals. ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
     A run that would keep none of its rows fails unless ``allow_nothing_kept``.
     """
 
+    limits: Limits = Limits()
+    quantity: Literal["whole", "decimal"] = "whole"
     allow_nothing_kept: bool = False
     thresholds: dict[Literal[("any", *RULES)], Threshold] = Field(  # type: ignore[valid-type]
         {"any": Threshold(warn_above=0.1, fail_above=0.5)}

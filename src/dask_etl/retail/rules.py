@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from dask_etl.errors import ExplainedError
 from dask_etl.retail.parameters import Cleaning
 from dask_etl.retail.schema import RULES
+from dask_etl.retail.totals import CENTS, EXACT, MILLIONTHS
 
 BIT = {rule: np.uint16(1 << position) for position, rule in enumerate(RULES)}
 
@@ -36,26 +37,87 @@ class ThresholdExceeded(ExplainedError, ValueError):
     """More rows broke a rule than ``cleaning.thresholds`` allows."""
 
 
-def broken_rules(table: pa.Table, as_of: datetime) -> np.ndarray:
+def broken_rules(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
     """Judge every row by all rules but ``duplicate_transaction_id``.
 
     Args:
         table: rows with the :data:`SCREENED_COLUMNS`, one chunk per column.
         as_of: rows later than this are ``future_timestamp``.
+        cleaning: the limits of ``value_out_of_range``, and what a quantity is.
 
     Returns:
         uint16 per row: the sum of :data:`BIT` of the rules that it broke; 0 = none.
     """
+    # Most rows are in order, which costs little to see; the rules are for the others.
+    verdict = np.zeros(len(table), np.uint16)
+    if not len(table):
+        return verdict
+    suspects = _suspects(table, as_of, cleaning).nonzero()[0]
+    if len(suspects):
+        rows = table.select(SCREENED_COLUMNS).take(pa.array(suspects))
+        verdict[suspects] = _verdict(rows, as_of, cleaning)
+    return verdict
+
+
+def _suspects(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
+    """Tell the rows that may break a rule; all others certainly break none."""
+    limits = cleaning.limits
+    amount, has_amount = _stored(table, "amount")
+    quantity, has_quantity = _stored(table, "quantity")
+    good = has_amount & (amount > 0) & (amount <= limits.amount)
+    good &= has_quantity & (quantity > 0) & (quantity <= limits.quantity)
+    if quantity.dtype.kind == "f":
+        good &= ~_is_too_fine(quantity, cleaning)
+    if limits.amount * limits.quantity * CENTS >= EXACT:
+        with np.errstate(over="ignore", invalid="ignore"):
+            good &= amount * quantity < EXACT / (2 * CENTS)
+    ticks, has_ticks = _stored(table, "timestamp")
+    instants = table.schema.field("timestamp").type
+    earliest, latest = (
+        pa.scalar(moment, instants).value for moment in (limits.timestamp, as_of)
+    )
+    good &= has_ticks & (ticks >= earliest) & (ticks <= latest)
+    for column, least, most in (("discount", 0, 1), ("rating", 1, 5)):
+        values, has_values = _stored(table, column)
+        good &= ~(has_values & ((values < least) | (values > most)))
+    for column in ("transaction_id", "customer_id"):
+        good &= _has_id(table, column)
+    return ~good
+
+
+def _stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers or instants as they lie in memory, and which of them are there.
+
+    Nothing is copied; what stands for a null may be anything.
+    """
+    values = table[column].combine_chunks()
+    if not pa.types.is_floating(values.type):
+        values = values.view(pa.int64())
+    first, last = values.offset, values.offset + len(values)
+    kind = values.type.to_pandas_dtype()
+    content = np.frombuffer(values.buffers()[1], kind, count=last)[first:]
+    return content, _is_there(values)
+
+
+def _is_there(values: pa.Array) -> np.ndarray | np.bool_:
+    """Unpack which values are not null; one true for all where none is."""
+    if not values.null_count:
+        return np.True_
+    bits = np.frombuffer(values.buffers()[0], np.uint8)
+    first, last = values.offset, values.offset + len(values)
+    return np.unpackbits(bits, count=last, bitorder="little")[first:].view(bool)
+
+
+def _verdict(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     discount, rating = numbers(table, "discount"), numbers(table, "rating")
-    instants = pa.scalar(as_of, table.schema.field("timestamp").type)
     verdict = np.zeros(len(table), np.uint16)
     # A comparison with NaN is false, so what is missing breaks no other rule; only
     # infinities need to be told apart from values out of range.
     for rule, broken in (
-        ("missing_transaction_id", _null(table, "transaction_id")),
-        ("missing_customer_id", _null(table, "customer_id")),
-        ("missing_timestamp", _null(table, "timestamp")),
+        ("missing_transaction_id", ~_has_id(table, "transaction_id")),
+        ("missing_customer_id", ~_has_id(table, "customer_id")),
+        ("missing_timestamp", _bools(pc.is_null(table["timestamp"]))),
         ("missing_amount", ~np.isfinite(amount)),
         ("missing_quantity", ~np.isfinite(quantity)),
         ("non_positive_amount", (amount <= 0) & (amount != -np.inf)),
@@ -65,14 +127,44 @@ def broken_rules(table: pa.Table, as_of: datetime) -> np.ndarray:
             ((discount < 0) | (discount > 1)) & np.isfinite(discount),
         ),
         ("rating_out_of_range", ((rating < 1) | (rating > 5)) & np.isfinite(rating)),
-        (
-            "future_timestamp",
-            _bools(pc.fill_null(pc.greater(table["timestamp"], instants), False)),
-        ),
+        ("value_out_of_range", _out_of_range(table, amount, quantity, cleaning)),
+        ("future_timestamp", _compared(pc.greater, table["timestamp"], as_of)),
     ):
-        if broken is not None and broken.any():
-            verdict |= broken * BIT[rule]
+        verdict |= broken * BIT[rule]
     return verdict
+
+
+def _out_of_range(
+    table: pa.Table, amount: np.ndarray, quantity: np.ndarray, cleaning: Cleaning
+) -> np.ndarray:
+    """Beyond a limit, a quantity with too many decimals, or not exact in cents."""
+    limits = cleaning.limits
+    broken = _compared(pc.less, table["timestamp"], limits.timestamp)
+    for values, limit in ((amount, limits.amount), (quantity, limits.quantity)):
+        broken |= ((values > limit) | (values < -limit)) & np.isfinite(values)
+    if quantity.dtype.kind == "f":
+        broken |= _is_too_fine(quantity, cleaning) & np.isfinite(quantity)
+    if limits.amount * limits.quantity * CENTS >= EXACT:
+        # What is infinite in here is either missing or beyond its limit already.
+        with np.errstate(over="ignore", invalid="ignore"):
+            cents = amount * quantity * CENTS
+        broken |= (np.abs(cents) >= EXACT) & np.isfinite(cents)
+    return broken
+
+
+def _is_too_fine(quantity: np.ndarray, cleaning: Cleaning) -> np.ndarray:
+    """Not a whole number; where decimals are allowed: more than six of them."""
+    if cleaning.quantity == "whole":
+        return quantity != np.rint(quantity)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.rint(quantity * MILLIONTHS) / MILLIONTHS != quantity
+
+
+def _compared(compare, instants: pa.ChunkedArray, moment: datetime) -> np.ndarray:
+    """Compare instants with a moment; a null compares false."""
+    return _bools(
+        pc.fill_null(compare(instants, pa.scalar(moment, instants.type)), False)
+    )
 
 
 def reasons(verdict: np.ndarray) -> pa.ListArray:
@@ -155,8 +247,13 @@ def check_balance(row_ledger: pd.DataFrame) -> None:
         )
 
 
-def _null(table: pa.Table, column: str) -> np.ndarray | None:
-    return _bools(pc.is_null(table[column])) if table[column].null_count else None
+def _has_id(table: pa.Table, column: str) -> np.ndarray | np.bool_:
+    """Neither null nor, being text, empty or blank."""
+    ids = table[column].combine_chunks()
+    if not pa.types.is_string(ids.type):
+        return _is_there(ids)
+    has_text = pc.and_not(pc.greater(pc.binary_length(ids), 0), pc.utf8_is_space(ids))
+    return has_text.fill_null(False).to_numpy(zero_copy_only=False)
 
 
 def _bools(values: pa.ChunkedArray) -> np.ndarray:

@@ -7,8 +7,8 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 UNKNOWN = "Unknown"
 """Label of rows whose region or product category is missing."""
 
-ALL_CATEGORIES = "(all)"
-"""Label of the rows of ``monthly_sales`` that hold the sum of all categories."""
+QUANTITIES = {"whole": pa.int64(), "decimal": pa.float64()}
+"""Type of a clean ``quantity`` by the parameter ``cleaning.quantity``."""
 
 PRICE_CATEGORIES = ("Low", "Medium", "High", "Premium")
 
@@ -22,6 +22,7 @@ RULES = (
     "non_positive_quantity",
     "discount_out_of_range",
     "rating_out_of_range",
+    "value_out_of_range",
     "future_timestamp",
     "duplicate_transaction_id",
 )
@@ -41,7 +42,7 @@ def raw(
     Args:
         transaction_id: type of the business key, ``int64`` or ``string``.
         customer_id: type of the customer key, ``int64`` or ``string``.
-        quantity: ``int64``, or ``float64`` where the source holds NaN or ±inf.
+        quantity: ``int64``, or ``float64`` where a source writes it so.
     """
     return pa.schema(
         {

@@ -17,17 +17,21 @@ from dask_etl.retail import schema, tables
 from dask_etl.retail.features import day_numbers
 from dask_etl.retail.rules import numbers
 from dask_etl.retail.sets import named, sets_of, union
+from dask_etl.retail.totals import CENTS, MILLIONTHS, check_round_trip, check_total
+from dask_etl.tables import Table
 
-MILLIONTHS = 1_000_000
 SUMS = (
     "lines",
     "units",
+    "unit_millionths",
     "revenue_cents",
     "returned_lines",
     "returned_revenue_cents",
     "rating_millionths",
     "rating_count",
 )
+"""What is added up; quantities as ``unit_millionths`` where they may have decimals."""
+
 COUNTS = {"lines", "returned_lines", "rating_count"}
 """Sums that one partition cannot make larger than its number of rows."""
 
@@ -64,7 +68,8 @@ class Domain:
 
 def measures(table: pa.Table) -> Measures:
     """Find what to add up of clean rows, once for all summaries."""
-    cents = np.rint(numbers(table, "revenue") * 100)
+    cents = np.rint(numbers(table, "revenue") * CENTS)
+    quantity = numbers(table, "quantity")
     returned = numbers(table, "is_returned").nonzero()[0]
     rating = numbers(table, "rating")
     rated = np.isfinite(rating).nonzero()[0]
@@ -73,8 +78,12 @@ def measures(table: pa.Table) -> Measures:
             None,
             {
                 "lines": None,
-                # As float64, which bincount would make of it for every summary.
-                "units": numbers(table, "quantity").astype(np.float64, copy=False),
+                **(
+                    {"unit_millionths": np.rint(quantity * MILLIONTHS)}
+                    if quantity.dtype.kind == "f"
+                    # As float64, which bincount would make of it for every summary.
+                    else {"units": quantity.astype(np.float64)}
+                ),
                 "revenue_cents": cents,
             },
         ),
@@ -93,13 +102,14 @@ def measures(table: pa.Table) -> Measures:
 
 
 def _sums(measured: Measures, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
-    """Add up every measure per group; float64 sums are exact below 2**53."""
+    """Add up every measure per group; refuse what float64 did not add up exactly."""
     groups = groups.astype(np.intp, copy=False)
     sums = {}
     for rows, values in measured:
         chosen = groups if rows is None else groups[rows]
         for name, weights in values.items():
             found = np.bincount(chosen, weights=weights, minlength=count)
+            check_total(name, found)
             sums[name] = found.astype(np.int32 if name in COUNTS else np.int64)
     return sums
 
@@ -116,6 +126,9 @@ def cube_partial(table: pa.Table, measured: Measures) -> pa.Table:
         ``day`` (days since 1970), ``region``, ``product_category`` (dictionary
         codes) and :data:`SUMS`, whole numbers; one row per cell that has lines,
         sorted by cell.
+
+    Raises:
+        InexactTotal: the partition's total of a measure reaches 2**53.
     """
     region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
     keys = [
@@ -192,15 +205,20 @@ def _by_cell(keys: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def merge_cubes(partials: Sequence[pa.Table]) -> pa.Table:
-    """Merge cube partials into one, sorted by day and codes."""
+    """Merge cube partials into one, sorted by day and codes.
+
+    Raises:
+        InexactTotal: their total of a measure reaches 2**53.
+    """
     joined = _joined(partials)
     keys = [joined[name].to_numpy() for name in CUBE_KEYS]
     order, starts = _by_cell(keys)
     merged = {
         name: key[order[starts]] for name, key in zip(CUBE_KEYS, keys, strict=True)
     }
-    for name in SUMS:
+    for name in joined.column_names[len(CUBE_KEYS) :]:
         values = joined[name].to_numpy()[order]
+        check_total(name, values)
         merged[name] = (
             np.add.reduceat(values, starts, dtype=np.int64)
             if len(starts)
@@ -215,7 +233,7 @@ def finish_cube(merged: pa.Table, domain: Domain) -> pa.Table:
     columns["day"] = merged["day"].cast(pa.date32())
     for name in CUBE_KEYS[1:]:
         columns[name] = domain.labels[name].take(merged[name])
-    return _as(tables.SALES_CUBE.schema, columns)
+    return _as(tables.SALES_CUBE, columns)
 
 
 def customers_partial(table: pa.Table, domain: Domain, measured: Measures) -> pa.Table:
@@ -323,14 +341,22 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
         ("months", pa.array(dates, pa.date32())),
     ):
         columns[name] = named(merged[name].combine_chunks(), members)
-    return _as(tables.CUSTOMERS.schema_for(merged.schema), columns)
+    return _as(tables.CUSTOMERS, columns)
 
 
 def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:
     columns = {name: merged[name] for name in merged.column_names}
-    columns["rating_sum"] = merged["rating_millionths"].to_numpy() / MILLIONTHS
+    for name, told in (
+        ("rating_millionths", "rating_sum"),
+        ("unit_millionths", "units"),
+    ):
+        if name in columns:
+            millionths = merged[name].to_numpy()
+            check_round_trip(name, millionths)
+            columns[told] = millionths / MILLIONTHS
     return columns
 
 
-def _as(target: pa.Schema, columns: dict) -> pa.Table:
-    return pa.table([columns[name] for name in target.names], schema=target)
+def _as(table: Table, columns: dict) -> pa.Table:
+    made = pa.table({name: columns[name] for name in table.schema.names})
+    return made.cast(table.schema_for(made.schema))

@@ -13,12 +13,29 @@ from dask_etl.storage.encodings import Encodings
 from dask_etl.tables import LABEL, Table
 
 
+def with_quantity(raw_schema: pa.Schema, quantity: pa.DataType) -> pa.Schema:
+    """Return raw types with those that clean quantities, and their sums, have.
+
+    Args:
+        raw_schema: the types found in the raw data.
+        quantity: one of :data:`dask_etl.retail.schema.QUANTITIES`.
+    """
+    position = raw_schema.get_field_index("quantity")
+    return raw_schema.set(position, pa.field("quantity", quantity)).append(
+        pa.field("units", quantity)
+    )
+
+
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
 _IDS = {"transaction_id": pa.string(), "customer_id": pa.string()}
 _CUSTOMER_ID = {"customer_id": pa.string()}
+_QUANTITY = {"quantity": pa.float64()}
+_UNITS = {"units": pa.float64()}
+"""Quantities that have decimals, and the sums of such."""
+
 _LINES = Encodings(
     repeated=frozenset({"discount", "rating"}),
     distinct=frozenset(_IDS),
@@ -33,14 +50,14 @@ _BY_DAY = Encodings(filtered=frozenset({"day"}))
 RAW_TRANSACTIONS = Table(
     "raw_transactions",
     raw(),
-    variants={**_IDS, "quantity": pa.float64()},
+    variants={**_IDS, **_QUANTITY},
     key=("transaction_id",),
     encodings=_LINES,
     unify=unify,
     conform=conform,
 )
 """One row per sale line; all columns may be null on arrival. Quantities are float64
-where the source holds NaN or ±inf."""
+where a source writes them so."""
 
 _CLEAN_TYPES = {"product_category": LABEL, "region": LABEL}
 
@@ -65,7 +82,7 @@ CLEAN_TRANSACTIONS = Table(
             _required("day_of_week", pa.int8()),
         ]
     ),
-    variants=_IDS,
+    variants={**_IDS, **_QUANTITY},
     key=("transaction_id",),
     encodings=_LINES,
 )
@@ -124,6 +141,7 @@ SALES_CUBE = Table(
             *_MEASURES,
         ]
     ),
+    variants=_UNITS,
     key=("day", "region", "product_category"),
     encodings=_BY_DAY,
 )
@@ -143,7 +161,7 @@ CUSTOMERS = Table(
             _required("months", pa.list_(pa.date32())),
         ]
     ),
-    variants=_CUSTOMER_ID,
+    variants={**_CUSTOMER_ID, **_UNITS},
     key=("customer_id",),
     ordered=False,
     encodings=_BY_CUSTOMER,
@@ -172,6 +190,7 @@ _PERFORMANCE = [
 REGION_PERFORMANCE = Table(
     "region_performance",
     pa.schema([_required("region", pa.string()), *_PERFORMANCE]),
+    variants=_UNITS,
     key=("region",),
 )
 """Sorted by region. ``average_line_revenue`` = net revenue ÷ lines; a rate or share
@@ -187,6 +206,7 @@ CATEGORY_PERFORMANCE = Table(
             pa.field("cumulative_share", pa.float64()),
         ]
     ),
+    variants=_UNITS,
     key=("product_category",),
 )
 """Sorted by rank, then label. ``rank`` is by net revenue, largest first, equal values
@@ -197,7 +217,8 @@ MONTHLY_SALES = Table(
     pa.schema(
         [
             _required("month", pa.date32()),
-            _required("product_category", pa.string()),
+            pa.field("product_category", pa.string()),
+            _required("is_total", pa.bool_()),
             *_SALES,
             _required("is_complete", pa.bool_()),
             pa.field("month_on_month", pa.float64()),
@@ -206,11 +227,13 @@ MONTHLY_SALES = Table(
             _required("enough_data", pa.bool_()),
         ]
     ),
-    key=("month", "product_category"),
+    variants=_UNITS,
+    key=("month", "is_total", "product_category"),
 )
-"""Every calendar month from the first to the last × every category and
-``ALL_CATEGORIES`` (0 where nothing was sold), sorted by month, then label. Changes
-(later ÷ earlier − 1) and the index are of net revenue."""
+"""Every calendar month from the first to the last × all categories together (null,
+``is_total``) and every single one (0 where nothing was sold), sorted by month, the
+total first, then label. Changes (later ÷ earlier − 1) and the index are of net
+revenue."""
 
 DAILY_SALES = Table(
     "daily_sales",
@@ -222,6 +245,7 @@ DAILY_SALES = Table(
             pa.field("moving_average_28", pa.float64()),
         ]
     ),
+    variants=_UNITS,
     key=("day",),
     encodings=_BY_DAY,
 )
@@ -290,6 +314,7 @@ COHORT_RETENTION = Table(
         [
             _required("cohort", pa.date32()),
             _required("months_since", pa.int64()),
+            _required("is_complete", pa.bool_()),
             _required("cohort_size", pa.int64()),
             pa.field("active_customers", pa.int64()),
             pa.field("retention", pa.float64()),
@@ -298,7 +323,8 @@ COHORT_RETENTION = Table(
     key=("cohort", "months_since"),
 )
 """Every cohort (month of first kept line) × 0 … months between the first and the last
-month of the data; null, not 0, for months after the end of the data."""
+month of the data; null, not 0, for months after the end of the data. ``is_complete``:
+the data cover the month ``months_since`` the cohort from its first to its last day."""
 
 CUSTOMER_SUMMARY = Table(
     "customer_summary",

@@ -108,7 +108,7 @@ def test_string_customers_are_sorted():
 
 def test_segment_summary():
     segments = customer_segments(five_customers(), make_ledger(), SEGMENTS)
-    rows = stored_rows("segment_summary", segment_summary(segments))
+    rows = stored_rows("segment_summary", segment_summary(segments, five_customers()))
     assert rows == [
         {
             "segment": "Best",
@@ -147,19 +147,24 @@ def test_cohort_retention():
     customers = make_customers(
         {"first_purchase": "2024-01-31", "months": ["2024-01", "2024-02"]},
         {"first_purchase": "2024-01-01", "months": ["2024-01", "2024-04"]},
-        {"first_purchase": "2024-03-15", "months": ["2024-03", "2024-04"]},
+        {
+            "first_purchase": "2024-03-15",
+            "last_purchase": "2024-04-29 23:59",
+            "months": ["2024-03", "2024-04"],
+        },
     )
     rows = stored_rows("cohort_retention", cohort_retention(customers))
     january, march = date(2024, 1, 1), date(2024, 3, 1)
     assert columns(rows, *rows[0]) == [
-        (january, 0, 2, 2, 1.0),
-        (january, 1, 2, 1, 0.5),
-        (january, 2, 2, 0, 0.0),
-        (january, 3, 2, 1, 0.5),
-        (march, 0, 1, 1, 1.0),
-        (march, 1, 1, 1, 1.0),
-        (march, 2, 1, None, None),
-        (march, 3, 1, None, None),
+        # The data end on 29 April.
+        (january, 0, True, 2, 2, 1.0),
+        (january, 1, True, 2, 1, 0.5),
+        (january, 2, True, 2, 0, 0.0),
+        (january, 3, False, 2, 1, 0.5),
+        (march, 0, True, 1, 1, 1.0),
+        (march, 1, False, 1, 1, 1.0),
+        (march, 2, False, 1, None, None),
+        (march, 3, False, 1, None, None),
     ]
 
 
@@ -170,7 +175,28 @@ def test_cohorts_before_1970():
             make_customers({"first_purchase": "1969-12-31", "months": ["1969-12"]})
         ),
     )
-    assert columns(rows, *rows[0]) == [(date(1969, 12, 1), 0, 1, 1, 1.0)]
+    assert columns(rows, *rows[0]) == [(date(1969, 12, 1), 0, False, 1, 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "complete"),
+    [
+        ("2024-02-01 23:59", "2024-02-29 00:00", [True]),
+        ("2024-02-02", "2024-02-29", [False]),
+        ("2024-02-01", "2024-02-28 23:59", [False]),
+        ("2023-12-31 23:59", "2024-03-01 00:00", [False, True, True, False]),
+        ("2023-12-01", "2024-02-29", [True, True, True]),
+        ("1969-11-30", "1970-02-28", [False, True, True, True]),
+    ],
+)
+def test_a_month_is_complete_if_the_data_cover_it_whole(first, last, complete):
+    customers = make_customers(
+        {"customer_id": 2, "first_purchase": last},
+        {"customer_id": 1, "first_purchase": first},
+    )
+    table = cohort_retention(customers)
+    cohort = table[table["cohort"] == table["cohort"].min()]
+    assert cohort["is_complete"].tolist() == complete
 
 
 MONTHS = st.lists(st.integers(0, 14), min_size=1, max_size=6, unique=True)
@@ -258,7 +284,7 @@ def test_no_customers():
     nobody = make_customers()
     segments = customer_segments(nobody, make_ledger(None), SEGMENTS)
     assert stored_rows("customer_segments", segments) == []
-    assert stored_rows("segment_summary", segment_summary(segments)) == []
+    assert stored_rows("segment_summary", segment_summary(segments, nobody)) == []
     assert stored_rows("cohort_retention", cohort_retention(nobody)) == []
     assert stored_rows("customer_summary", customer_summary(nobody)) == [
         {

@@ -30,16 +30,17 @@ def monthly(*sales):
 def test_every_month_has_every_category_and_all():
     rows = monthly(sold("2024-01-31", 100), sold("2024-03-01", 200, "Books", 50))
     assert columns(rows, "month", "product_category", "lines", "net_revenue") == [
-        (date(2024, 1, 1), "(all)", 1, 1.0),
+        (date(2024, 1, 1), None, 1, 1.0),
         (date(2024, 1, 1), "Books", 0, 0.0),
         (date(2024, 1, 1), "Toys", 1, 1.0),
-        (date(2024, 2, 1), "(all)", 0, 0.0),
+        (date(2024, 2, 1), None, 0, 0.0),
         (date(2024, 2, 1), "Books", 0, 0.0),
         (date(2024, 2, 1), "Toys", 0, 0.0),
-        (date(2024, 3, 1), "(all)", 1, 1.5),
+        (date(2024, 3, 1), None, 1, 1.5),
         (date(2024, 3, 1), "Books", 1, 1.5),
         (date(2024, 3, 1), "Toys", 0, 0.0),
     ]
+    assert all(row["is_total"] == (row["product_category"] is None) for row in rows)
     # The data cover 31 January to 1 March: of these months, all of February.
     assert {row["month"].month for row in rows if row["is_complete"]} == {2}
 
@@ -61,7 +62,7 @@ def test_changes_need_two_complete_months_and_an_earlier_sale():
     toys = [changes["Toys", month] for month in (12, 1, 2, 3, 4, 5)]
     assert toys == [None, None, 0.5, -1.0, None, None]
     assert [changes["Books", month] for month in (2, 3, 4)] == [None, -1.0, None]
-    assert changes["(all)", 2] == 1.0
+    assert changes[None, 2] == 1.0
     assert {row["year_on_year"] for row in rows} == {None}
 
 
@@ -115,9 +116,13 @@ def test_incomplete_months_do_not_weigh_on_the_index():
     assert {row["seasonality_index"] for row in plain} == {1.0}
 
 
-def test_a_category_cannot_be_called_all():
-    with pytest.raises(ValueError, match=r"'\(all\)'"):
-        monthly(sold("2024-01-01", 1, "(all)"))
+@pytest.mark.parametrize("name", ["(all)", "", "nan", "None", "Unknown"])
+def test_a_category_may_have_any_name(name):
+    rows = monthly(sold("2024-01-01", 100, name), sold("2024-02-01", 300, "Toys"))
+    found = columns(rows, "product_category", "is_total", "net_revenue")
+    assert sorted(found[:3], key=str) == sorted(
+        [(None, True, 1.0), (name, False, 1.0), ("Toys", False, 0.0)], key=str
+    )
 
 
 def test_daily_sales_has_no_gaps():
@@ -222,7 +227,7 @@ def test_every_view_of_the_calendar_adds_up_to_the_same(sales):
     cube = make_cube(*(sold(day, cents) for day, cents in sales))
     total = pytest.approx(sum(cents for _, cents in sales) / 100)
     months = monthly_sales(cube)
-    is_all = months["product_category"] == "(all)"
+    is_all = months["is_total"]
     days = daily_sales(cube)
     assert months.loc[is_all, "net_revenue"].sum() == total
     assert months.loc[~is_all, "net_revenue"].sum() == total

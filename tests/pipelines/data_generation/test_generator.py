@@ -62,6 +62,9 @@ def broken_rules(rows: pd.DataFrame, as_of="2030-01-01") -> pd.DataFrame:
             "discount_out_of_range": (numbers["discount"] < 0)
             | (numbers["discount"] > 1),
             "rating_out_of_range": (numbers["rating"] < 1) | (numbers["rating"] > 5),
+            "value_out_of_range": (numbers["amount"].abs() > 1e9)
+            | (numbers["quantity"].abs() > 1e6)
+            | (rows["timestamp"] < pd.Timestamp("1900-01-01", tz="UTC")),
             "future_timestamp": rows["timestamp"] > pd.Timestamp(as_of, tz="UTC"),
         }
     )

@@ -136,15 +136,19 @@ def test_the_ledger_balances_per_file():
     assert {row["as_of"] for row in rows} == {AS_OF}
 
 
-def test_files_must_account_for_every_row():
-    raw = make_raw({}, {}, files=[("a", 3)])
-    with pytest.raises(ValueError, match="has 2 rows, but its files hold 3"):
-        screen(raw, AS_OF, TOLERANT)
+def test_some_rows_of_a_table_keep_their_place():
+    raw = make_raw(
+        {}, {"amount": -1.0}, {}, {"amount": -1.0}, files=[("a", 2), ("b", 2)]
+    )
+    _, rejected, ledger = screen(raw[raw["amount"] < 0], AS_OF, TOLERANT)
+    assert rejected["source_file"].tolist() == ["a", "b"]
+    assert rejected["source_row"].tolist() == [1, 1]
+    assert ledger["rows_read"].tolist() == [1, 1]
 
 
 def test_a_table_without_file_names_is_one_file():
     raw = make_raw({}, {})
-    raw.attrs = {}
+    raw = raw.drop(columns=["source_file", "source_row"])
     _, _, ledger = screen(raw, AS_OF, TOLERANT)
     assert ledger["rows_read"].tolist() == [2]
 

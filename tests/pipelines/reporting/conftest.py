@@ -77,10 +77,14 @@ def performance(rng, label, labels, revenue=9e7):
     )
 
 
+ALL = object()
+"""All categories together, until that is a null: grouping leaves nulls out."""
+
+
 def monthly(rng, categories, months):
     starts = pd.date_range("2023-01-01", periods=months, freq="MS")
     rows = []
-    for category in [*categories, schema.ALL_CATEGORIES]:
+    for category in categories:
         level = 2e5 * rng.uniform(0.5, 3)
         swing = rng.uniform(0.5, 2)
         sales = level * (1 + (SEASON[starts.month - 1] - 1) * swing)
@@ -90,9 +94,9 @@ def monthly(rng, categories, months):
                 {"month": starts, "product_category": category, "net_revenue": sales}
             )
         )
-    table = pd.concat(rows[:-1], ignore_index=True)
+    table = pd.concat(rows, ignore_index=True)
     total = table.groupby("month", as_index=False)["net_revenue"].sum()
-    table = pd.concat([table, total.assign(product_category=schema.ALL_CATEGORIES)])
+    table = pd.concat([table, total.assign(product_category=ALL)], ignore_index=True)
     table["is_complete"] = table["month"] < starts[-1]
     enough = months - 1 >= 24
     complete = table[table["is_complete"]]
@@ -116,10 +120,12 @@ def monthly(rng, categories, months):
         revenue=table["net_revenue"] * 1.1,
         returned_revenue=table["net_revenue"] * 0.1,
         units=1,
+        is_total=table["product_category"] == ALL,
     )
-    return table.sort_values(["month", "product_category"], ignore_index=True)[
-        MONTHLY_SALES.schema.names
-    ]
+    table["product_category"] = table["product_category"].mask(table["is_total"])
+    return table.sort_values(
+        ["month", "product_category"], ignore_index=True, na_position="first"
+    )[MONTHLY_SALES.schema.names]
 
 
 def cohorts(rng, months):
@@ -135,6 +141,8 @@ def cohorts(rng, months):
                 (
                     cohort,
                     since,
+                    # The last month is cut off.
+                    i + since < months - 1,
                     size,
                     float(int(active)) if seen else np.nan,
                     int(active) / size if seen else np.nan,

@@ -5,8 +5,9 @@ import pandas as pd
 
 from dask_etl.retail.parameters import Segments
 from dask_etl.retail.segments import percent_rank_scores, segment_names
+from dask_etl.retail.totals import CENTS
 
-from .measures import CENTS, flatten, net_cents, ratio
+from .measures import flatten, net_cents, ratio
 
 
 def customer_segments(
@@ -48,18 +49,22 @@ def customer_segments(
     return table.sort_values("customer_id", ignore_index=True)
 
 
-def segment_summary(customer_segments: pd.DataFrame) -> pd.DataFrame:
+def segment_summary(
+    customer_segments: pd.DataFrame, customers: pd.DataFrame
+) -> pd.DataFrame:
     """Return size, value and average behaviour of each segment.
+
+    Args:
+        customer_segments: one row per customer, sorted by customer.
+        customers: the same customers in any order, for their money in whole cents.
 
     Returns:
         ``SEGMENT_SUMMARY``, sorted by segment; averages are per customer,
         money in currency units.
     """
+    in_order = customers.sort_values("customer_id")
     sums = (
-        customer_segments.assign(
-            customers=1, cents=(customer_segments["monetary"] * CENTS).round()
-        )
-        .astype({"cents": "int64"})
+        customer_segments.assign(customers=1, cents=net_cents(in_order).to_numpy())
         .groupby("segment", observed=True)[
             ["customers", "recency_days", "frequency", "cents"]
         ]
@@ -85,7 +90,8 @@ def cohort_retention(customers: pd.DataFrame) -> pd.DataFrame:
 
     A cohort is the customers whose first kept line falls in one calendar month;
     ``retention`` = those of them with a kept line ``months_since`` later ÷
-    ``cohort_size``. Null after the last month of the data.
+    ``cohort_size``. Null after the last month of the data. ``is_complete``: the data
+    cover that month from its first to its last day; what is not complete says little.
 
     Returns:
         ``COHORT_RETENTION``: every cohort × 0 … months of the data − 1.
@@ -105,10 +111,13 @@ def cohort_retention(customers: pd.DataFrame) -> pd.DataFrame:
 
     cohort = np.repeat(cohorts, horizon)
     months_since = np.tile(np.arange(horizon, dtype=np.int64), len(cohorts))
+    begin, end = _complete_months(customers)
     table = pd.DataFrame(
         {
             "cohort": pd.Series(cohort.astype("datetime64[M]").astype("datetime64[s]")),
             "months_since": months_since,
+            "is_complete": (cohort + months_since >= begin)
+            & (cohort + months_since < end),
             "cohort_size": np.repeat(sizes, horizon),
             "active_customers": pd.Series(active, dtype="Int64").where(
                 cohort + months_since <= last_month
@@ -117,6 +126,22 @@ def cohort_retention(customers: pd.DataFrame) -> pd.DataFrame:
     )
     retention = table["active_customers"] / table["cohort_size"]
     return table.assign(retention=retention.astype("Float64"))
+
+
+def _complete_months(customers: pd.DataFrame) -> tuple[int, int]:
+    """First month that the data cover whole, and the first after them that it does not."""
+    if customers.empty:
+        return 0, 0
+    first, last = (
+        pd.Series([moment]).dt.tz_localize(None).to_numpy().astype("datetime64[D]")
+        for moment in (
+            customers["first_purchase"].min(),
+            customers["last_purchase"].max(),
+        )
+    )
+    # A month is whole if the day before it, and its last day, are not cut off.
+    begin = _month_numbers(first - 1)[0] + 1
+    return int(begin), int(_month_numbers(last + 1)[0])
 
 
 def _month_numbers(moments: np.ndarray) -> np.ndarray:

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-CENTS = 100
-MILLIONTHS = 1_000_000
+from dask_etl.retail.totals import CENTS, MILLIONTHS
 
 Sums = pd.DataFrame
-"""Sums per group, all int64: ``lines``, ``units``, ``revenue_cents``,
-``returned_lines``, ``returned_revenue_cents``, ``net_revenue_cents``,
-``rating_millionths``, ``rating_count``; the index holds the groups."""
+"""Sums per group, all int64: ``lines``, ``units`` (``unit_millionths`` where units have
+decimals), ``revenue_cents``, ``returned_lines``, ``returned_revenue_cents``,
+``net_revenue_cents``, ``rating_millionths``, ``rating_count``; the index holds the
+groups."""
 
 
 def sum_by(sales_cube: pd.DataFrame, by: pd.Series | list[pd.Series]) -> Sums:
@@ -17,21 +17,28 @@ def sum_by(sales_cube: pd.DataFrame, by: pd.Series | list[pd.Series]) -> Sums:
 
     Every sum is one of whole numbers, so it does not depend on the order of the rows.
     """
+    units = sales_cube["units"]
     sums = pd.DataFrame(
         {
             "lines": sales_cube["lines"],
-            "units": sales_cube["units"],
+            **(
+                {"unit_millionths": _millionths(units)}
+                if pd.api.types.is_float_dtype(units)
+                else {"units": units}
+            ),
             "revenue_cents": sales_cube["revenue_cents"],
             "returned_lines": sales_cube["returned_lines"],
             "returned_revenue_cents": sales_cube["returned_revenue_cents"],
             "net_revenue_cents": net_cents(sales_cube),
-            "rating_millionths": (sales_cube["rating_sum"] * MILLIONTHS)
-            .round()
-            .astype("int64"),
+            "rating_millionths": _millionths(sales_cube["rating_sum"]),
             "rating_count": sales_cube["rating_count"],
         }
     )
     return sums.groupby(by, observed=True).sum()
+
+
+def _millionths(numbers: pd.Series) -> pd.Series:
+    return (numbers * MILLIONTHS).round().astype("int64")
 
 
 def net_cents(table: pd.DataFrame) -> pd.Series:
@@ -44,7 +51,9 @@ def sales(sums: Sums) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "lines": sums["lines"],
-            "units": sums["units"],
+            "units": sums["unit_millionths"] / MILLIONTHS
+            if "unit_millionths" in sums
+            else sums["units"],
             "revenue": sums["revenue_cents"] / CENTS,
             "returned_revenue": sums["returned_revenue_cents"] / CENTS,
             "net_revenue": sums["net_revenue_cents"] / CENTS,

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from .measures import CENTS, MILLIONTHS, flatten, labels, ratio, sales, sum_by
+from dask_etl.retail.totals import MILLIONTHS
+
+from .measures import Sums, flatten, labels, ratio, sales, sum_by
 
 
 def region_performance(
@@ -17,7 +19,8 @@ def region_performance(
     Returns:
         ``REGION_PERFORMANCE``, sorted by region.
     """
-    return _performance(sales_cube, "region", customers["regions"]).reset_index()
+    sums = sum_by(sales_cube, labels(sales_cube["region"]))
+    return _performance(sums, customers["regions"]).reset_index()
 
 
 def category_performance(
@@ -31,24 +34,18 @@ def category_performance(
     Returns:
         ``CATEGORY_PERFORMANCE``, sorted by rank, then category.
     """
-    table = _performance(
-        sales_cube, "product_category", customers["product_categories"]
-    ).reset_index()
-    table["rank"] = (
-        table["net_revenue"].rank(method="min", ascending=False).astype("int64")
-    )
-    table = table.sort_values(["rank", "product_category"], ignore_index=True)
-    # Whole cents again, so that the last share is 1 and not almost 1.
-    cents = (table["net_revenue"] * CENTS).round()
-    table["cumulative_share"] = ratio(cents.cumsum(), cents.sum())
-    return table
+    sums = sum_by(sales_cube, labels(sales_cube["product_category"]))
+    table = _performance(sums, customers["product_categories"])
+    net = sums["net_revenue_cents"]
+    table["rank"] = net.rank(method="min", ascending=False).astype("int64")
+    table = table.sort_values(["rank", "product_category"])
+    # In whole cents, so that the last share is 1 and not almost 1.
+    table["cumulative_share"] = ratio(net.reindex(table.index).cumsum(), net.sum())
+    return table.reset_index()
 
 
-def _performance(
-    sales_cube: pd.DataFrame, label: str, bought_in: pd.Series
-) -> pd.DataFrame:
+def _performance(sums: Sums, bought_in: pd.Series) -> pd.DataFrame:
     """Measures per label; ``bought_in`` lists each customer's labels, none twice."""
-    sums = sum_by(sales_cube, labels(sales_cube[label]))
     table = sales(sums)
     net = sums["net_revenue_cents"]
     table["net_revenue_share"] = ratio(net, net.sum())

@@ -70,7 +70,7 @@ def _analyses() -> list[Node]:
         ),
         Node(
             func=segment_summary,
-            inputs="customer_segments",
+            inputs=["customer_segments", "customers"],
             outputs="segment_summary",
             name="segment_summary",
         ),

@@ -6,9 +6,12 @@ The data's cover is every day from the first to the last one with a kept line.
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.schema import ALL_CATEGORIES
+from dask_etl.retail.totals import CENTS
 
-from .measures import CENTS, labels, ratio, sales, sum_by
+from .measures import labels, ratio, sales, sum_by
+
+TOTAL = -1
+"""Stands for all categories together; single ones are numbered from 0, by name."""
 
 MONTHS_FOR_SEASONALITY = 24
 """Complete months that a seasonality index needs: every calendar month twice."""
@@ -24,31 +27,23 @@ def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
       months, complete ones only; null, ``enough_data`` false, under 24 of them.
 
     Returns:
-        ``MONTHLY_SALES``: every month × every category and ``(all)``, sorted.
-
-    Raises:
-        ValueError: a category bears the name that is kept for the sum of all.
+        ``MONTHLY_SALES``: every month × the total (``is_total``, its category is null)
+        and every category, sorted.
     """
-    category = labels(sales_cube["product_category"])
-    if (category == ALL_CATEGORIES).any():
-        raise ValueError(
-            f"a product_category is called {ALL_CATEGORIES!r}, the name of the rows "
-            "for all categories together; rename it in the raw data"
-        )
+    numbers, names = pd.factorize(labels(sales_cube["product_category"]), sort=True)
     month = _days(sales_cube).dt.to_period("M").rename("month")
+    category = pd.Series(numbers, sales_cube.index, name="category")
     sums = pd.concat(
         [
             sum_by(sales_cube, [month, category]),
-            sum_by(
-                sales_cube, [month, category.mask(category.notna(), ALL_CATEGORIES)]
-            ),
+            sum_by(sales_cube, [month, category.mask(category >= 0, TOTAL)]),
         ]
     )
     months = _cover(sales_cube).to_period("M").value_counts().sort_index()
     is_complete = months == months.index.days_in_month
     everything = pd.MultiIndex.from_product(
-        [months.index, sorted(sums.index.unique("product_category"))],
-        names=["month", "product_category"],
+        [months.index, sorted(sums.index.unique("category"))],
+        names=["month", "category"],
     )
     sums = sums.reindex(everything, fill_value=0)
 
@@ -63,18 +58,23 @@ def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
     table["seasonality_index"] = _seasonality(net) if enough_data else np.nan
     table["enough_data"] = enough_data
     table = table.reset_index()
+    number = table.pop("category")
     table["month"] = table["month"].dt.to_timestamp()
+    table.insert(
+        1, "product_category", pd.Series(names, dtype="str").reindex(number).array
+    )
+    table.insert(2, "is_total", number == TOTAL)
     return table
 
 
 def _change(net: pd.Series, months: int) -> pd.Series:
     """Later ÷ earlier − 1 of a gapless series by month and category."""
-    return ratio(net, net.groupby(level="product_category").shift(months)) - 1
+    return ratio(net, net.groupby(level="category").shift(months)) - 1
 
 
 def _seasonality(net: pd.Series) -> pd.Series:
     """Mean of the calendar month ÷ mean of all months, per category; nulls skipped."""
-    category = net.index.get_level_values("product_category")
+    category = net.index.get_level_values("category")
     calendar_month = net.index.get_level_values("month").month
     return ratio(
         net.groupby([category, calendar_month]).transform("mean"),

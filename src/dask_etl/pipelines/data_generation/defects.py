@@ -29,6 +29,10 @@ _DELAY_DAYS = 0.125
 
 _ABSURD_FROM = date(2069, 12, 31)
 """Future lines are 30 years or more after this, however old the data."""
+_SPREADSHEET_ZERO = np.datetime64("1899-12-30", "s").astype(np.int64)
+_BARCODES = (4_000_000_000_000, 4_410_000_000_000)
+"""EAN-13 of German articles: beyond the limits as units and as cents."""
+
 _YEAR_SECONDS = 31_557_600
 
 
@@ -142,8 +146,20 @@ def spoil_lines(
     values["rating"][rows] = rng.choice([-1.0, 0.0, 6.0, 9.0, 10.0], len(rows))
     nulls["rating"][rows] = False
 
+    _exceed(rng, lines, rows_of("value_out_of_range"))
+
     rows = rows_of("future_timestamp")
     values["timestamp"][rows] = _absurd_times(generation, rng, len(rows))
+
+
+def _exceed(rng: np.random.Generator, lines: Lines, rows: np.ndarray) -> None:
+    """A barcode typed as quantity or as price, or the first day of a spreadsheet."""
+    of_quantity, of_amount, of_time = np.array_split(rng.permutation(rows), 3)
+    values, _ = lines
+    values["quantity"][of_quantity] = rng.integers(*_BARCODES, len(of_quantity))
+    values["amount"][of_amount] = rng.integers(*_BARCODES, len(of_amount)) / 100
+    seconds = rng.integers(0, 86_400, len(of_time))
+    values["timestamp"][of_time] = (_SPREADSHEET_ZERO + seconds) * MICROSECONDS
 
 
 def _absurd_times(

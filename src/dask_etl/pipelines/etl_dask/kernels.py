@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from dask_etl.engine.partitions import Origin, Tables
 from dask_etl.retail import schema, summaries
-from dask_etl.retail.features import InvalidValue, add_features, fill_missing
+from dask_etl.retail.features import add_features, fill_missing
 from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.rules import (
     BIT,
@@ -30,7 +30,7 @@ SURVEYED_COLUMNS = [*SCREENED_COLUMNS, *schema.LABEL_COLUMNS]
 _COUNTS = ["rows_read", "rows_kept", "rows_rejected", *schema.RULES]
 
 
-def survey_partition(tables: Tables, as_of: datetime) -> Tables:
+def survey_partition(tables: Tables, as_of: datetime, cleaning: Cleaning) -> Tables:
     """Note what the judgement of other partitions' rows depends on.
 
     Returns:
@@ -38,7 +38,7 @@ def survey_partition(tables: Tables, as_of: datetime) -> Tables:
         ``extent``: one row with the labels found and the first and last timestamp.
     """
     rows = tables["rows"]
-    kept = (broken_rules(rows, as_of) == 0).nonzero()[0].astype(np.int32)
+    kept = (broken_rules(rows, as_of, cleaning) == 0).nonzero()[0].astype(np.int32)
     keys = pa.table(
         {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
     )
@@ -87,12 +87,15 @@ def domain_of(extent: pa.Table) -> Domain:
     return Domain(labels, first_month, last_month - first_month + 1)
 
 
-def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) -> Tables:
+def screen_partition(
+    tables: Tables, as_of: datetime, cleaning: Cleaning, later_copies: pa.Table
+) -> Tables:
     """Tell the rows that stay from those that do not, and count both.
 
     Args:
         tables: ``rows`` and their ``origin``.
         as_of: the moment the rows are judged at.
+        cleaning: the limits of their values.
         later_copies: ``row`` numbers of this partition whose id came before.
 
     Returns:
@@ -100,7 +103,7 @@ def screen_partition(tables: Tables, as_of: datetime, later_copies: pa.Table) ->
         (``REJECTED_TRANSACTIONS``) and ``ledger`` (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
-    verdict = broken_rules(rows, as_of)
+    verdict = broken_rules(rows, as_of, cleaning)
     verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
     bad = verdict.nonzero()[0]
     segment, source_row = origin.locate(bad)
@@ -172,13 +175,13 @@ def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.T
     return completed
 
 
-def enrich_partition(tables: Tables, domain: Domain, features: Features) -> Tables:
+def enrich_partition(
+    tables: Tables, domain: Domain, cleaning: Cleaning, features: Features
+) -> Tables:
     """Fill what is missing in the kept rows and add the features."""
-    try:
-        filled = fill_missing(tables.pop("rows"), domain.labels, tables.pop("kept"))
-        return {**tables, "clean": add_features(filled, features)}
-    except InvalidValue as error:
-        raise InvalidValue(f"{tables['origin']}: {error}") from error
+    rows, kept = tables.pop("rows"), tables.pop("kept")
+    filled = fill_missing(rows, domain.labels, kept, cleaning)
+    return {**tables, "clean": add_features(filled, features)}
 
 
 def summarise_partition(tables: Tables, domain: Domain) -> Tables:

@@ -8,7 +8,7 @@ from typing import Any
 from dask_etl.engine.deduplicate import buckets_for, later_copies
 from dask_etl.engine.partitions import Gathered, Lazy, Partitions
 from dask_etl.pipelines.etl_dask import kernels
-from dask_etl.retail import summaries, tables
+from dask_etl.retail import schema, summaries, tables
 from dask_etl.retail.parameters import Cleaning, Features
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
@@ -30,16 +30,17 @@ class Survey:
     buckets: int
 
 
-def survey(raw: DaskFrame, as_of: datetime) -> Survey:
+def survey(raw: DaskFrame, as_of: datetime, cleaning: Cleaning) -> Survey:
     """Read the screened columns once: find duplicates, labels and months.
 
     Args:
         raw: raw transactions; those of our datasets are read straight as Arrow.
         as_of: later rows are not valid, and do not count as first copies.
+        cleaning: nor do rows beyond its limits.
     """
     rows = Partitions.of(raw, tables.RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
     buckets = buckets_for(rows.count_rows())
-    surveyed = rows.map(kernels.survey_partition, as_of=as_of)
+    surveyed = rows.map(kernels.survey_partition, as_of=as_of, cleaning=cleaning)
     return Survey(
         later_copies=surveyed.gather(
             "keys",
@@ -56,17 +57,27 @@ def survey(raw: DaskFrame, as_of: datetime) -> Survey:
     )
 
 
-def screen(raw: DaskFrame, survey: Survey, as_of: datetime) -> Partitions:
+def screen(
+    raw: DaskFrame, survey: Survey, as_of: datetime, cleaning: Cleaning
+) -> Partitions:
     """Divide the rows into ``kept`` and ``rejected``, and count them per file."""
     return Partitions.of(raw, tables.RAW_TRANSACTIONS).map(
-        kernels.screen_partition, as_of=as_of, later_copies=survey.later_copies
+        kernels.screen_partition,
+        as_of=as_of,
+        cleaning=cleaning,
+        later_copies=survey.later_copies,
     )
 
 
-def enrich(screened: Partitions, survey: Survey, features: Features) -> Partitions:
+def enrich(
+    screened: Partitions, survey: Survey, cleaning: Cleaning, features: Features
+) -> Partitions:
     """Fill the gaps of the kept rows and add money, price class and calendar."""
     return screened.map(
-        kernels.enrich_partition, domain=survey.domain, features=features
+        kernels.enrich_partition,
+        domain=survey.domain,
+        cleaning=cleaning,
+        features=features,
     )
 
 
@@ -81,8 +92,9 @@ def summarise(
     """
     rows = enriched.map(kernels.summarise_partition, domain=survey.domain)
     found = rows.schema
+    made = tables.with_quantity(found, schema.QUANTITIES[cleaning.quantity])
     return (
-        rows.parts("clean", tables.CLEAN_TRANSACTIONS.schema_for(found)),
+        rows.parts("clean", tables.CLEAN_TRANSACTIONS.schema_for(made)),
         rows.parts("rejected", tables.REJECTED_TRANSACTIONS.schema_for(found)),
         rows.gather(
             "ledger",
@@ -94,14 +106,14 @@ def summarise(
         rows.gather(
             "cube",
             summaries.merge_cubes,
-            schema=tables.SALES_CUBE.schema,
+            schema=tables.SALES_CUBE.schema_for(made),
             finish=summaries.finish_cube,
             arguments={"domain": survey.domain},
         ),
         rows.gather(
             "customers",
             summaries.merge_customers,
-            schema=tables.CUSTOMERS.schema_for(found),
+            schema=tables.CUSTOMERS.schema_for(made),
             bucket_by="customer_id",
             buckets=survey.buckets,
             finish=summaries.finish_customers,

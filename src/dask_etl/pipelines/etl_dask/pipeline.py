@@ -13,19 +13,19 @@ def create_pipeline(**kwargs) -> Pipeline:
         [
             Node(
                 func=survey,
-                inputs=["raw_transactions@dask", "as_of"],
+                inputs=["raw_transactions@dask", "as_of", "params:cleaning"],
                 outputs="survey",
                 name="survey",
             ),
             Node(
                 func=screen,
-                inputs=["raw_transactions@dask", "survey", "as_of"],
+                inputs=["raw_transactions@dask", "survey", "as_of", "params:cleaning"],
                 outputs="screened",
                 name="screen",
             ),
             Node(
                 func=enrich,
-                inputs=["screened", "survey", "params:features"],
+                inputs=["screened", "survey", "params:cleaning", "params:features"],
                 outputs="enriched",
                 name="enrich",
             ),

@@ -1,23 +1,22 @@
 """Which raw rows are sales: the cleaning rules in plain pandas."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 import numpy as np
 import pandas as pd
 
 from dask_etl.retail.conform import IDS, check_exact_ids
-from dask_etl.retail.features import EXACT, InvalidValue
 from dask_etl.retail.parameters import Cleaning
 from dask_etl.retail.rules import check_balance, check_thresholds
 from dask_etl.retail.schema import RULES, raw
+from dask_etl.retail.totals import EXACT, MILLIONTHS
 
 RAW_COLUMNS = raw().names
+ORIGIN = ["source_file", "source_row"]
+"""Where a row stood: its file (all files are categories), its number in it from 0."""
+
 NUMBERS = ["amount", "discount", "rating"]
 LABELS = ["product_category", "region"]
-
-SourceFiles = Sequence[tuple[str, int]]
-"""Name and number of rows of each file of the raw table, in raw order."""
 
 
 def screen(
@@ -26,54 +25,46 @@ def screen(
     """Part the sales from the rows that break a rule, and keep the books.
 
     Args:
-        raw_transactions: raw columns in raw order; ``attrs["source_files"]`` says
-            how many of the rows came from which file.
+        raw_transactions: raw columns in raw order, with ``source_file`` and
+            ``source_row``; rows that do not have these count as one file.
         as_of: later timestamps are in the future.
-        cleaning: how many rejected rows to bear.
+        cleaning: the limits of values, and how many rejected rows to bear.
 
     Returns:
-        kept: rows that break no rule, as they came, indexed by their raw position.
+        kept: rows that break no rule, as they came.
         rejected: ``REJECTED_TRANSACTIONS``, raw values and ``reasons``, in raw order.
         row_ledger: ``ROW_LEDGER``, one row per source file.
 
     Raises:
         ThresholdExceeded: more rows break a rule than ``cleaning`` allows.
-        InvalidValue: a kept row has a value that no feature can be computed from.
     """
-    files = source_files(raw_transactions)
     lines = conform(raw_transactions)
-    broken = broken_rules(lines, as_of)
+    broken = broken_rules(lines, as_of, cleaning)
     is_rejected = broken.any(axis=1)
 
-    kept = lines[~is_rejected]
-    kept.attrs["source_files"] = files
-    check_values(kept)
-    rejected = describe_rejected(lines[is_rejected], broken[is_rejected], files)
-    row_ledger = count_rows(kept, broken[is_rejected], files, as_of)
+    rejected = lines[is_rejected]
+    rejected = rejected[RAW_COLUMNS].assign(
+        reasons=list_reasons(broken[is_rejected]), **rejected[ORIGIN]
+    )
+    row_ledger = count_rows(lines["source_file"], broken, is_rejected, as_of)
     check_balance(row_ledger)
     check_thresholds(row_ledger, cleaning)
-    return kept, rejected, row_ledger
-
-
-def source_files(raw_transactions: pd.DataFrame) -> SourceFiles:
-    """Return the files that the rows came from; one for a table that names none."""
-    rows = len(raw_transactions)
-    files = raw_transactions.attrs.get("source_files", [("raw_transactions", rows)])
-    if (said := sum(rows for _, rows in files)) != rows:
-        raise ValueError(
-            f"raw_transactions has {rows:,} rows, but its files hold {said:,}: "
-            "pass the table on as it was loaded, all rows in their order"
-        )
-    return files
+    return lines[~is_rejected], rejected.reset_index(drop=True), row_ledger
 
 
 def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
-    """Return the raw columns, numbered from 0, in the types that the rules expect.
+    """Return raw columns and origin, numbered from 0, in the types the rules expect.
 
     Only columns that arrive as something else are converted, such as one that is
     all null and therefore of no type. Timestamps without a zone are UTC.
     """
-    lines = raw_transactions[RAW_COLUMNS].reset_index(drop=True)
+    lines = raw_transactions.reset_index(drop=True)
+    if not set(ORIGIN) <= set(lines):
+        lines = lines.assign(
+            source_file=pd.Categorical(["raw_transactions"]).repeat(len(lines)),
+            source_row=lines.index,
+        )
+    lines = lines[[*RAW_COLUMNS, *ORIGIN]].astype({"source_file": "category"})
     for name in lines[list(IDS)].select_dtypes("float"):
         check_exact_ids(lines[name].abs().max(), name, "raw_transactions")
         lines[name] = lines[name].astype("Int64")
@@ -87,7 +78,9 @@ def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def broken_rules(lines: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
+def broken_rules(
+    lines: pd.DataFrame, as_of: datetime, cleaning: Cleaning
+) -> pd.DataFrame:
     """Return one boolean column per rule of ``schema.RULES``: does the row break it?
 
     NaN and ±inf count as missing, and what is missing breaks no rule on its range.
@@ -97,8 +90,8 @@ def broken_rules(lines: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     discount, rating = finite(lines["discount"]), finite(lines["rating"])
     broken = pd.DataFrame(
         {
-            "missing_transaction_id": lines["transaction_id"].isna(),
-            "missing_customer_id": lines["customer_id"].isna(),
+            "missing_transaction_id": is_blank(lines["transaction_id"]),
+            "missing_customer_id": is_blank(lines["customer_id"]),
             "missing_timestamp": lines["timestamp"].isna(),
             "missing_amount": amount.isna(),
             "missing_quantity": quantity.isna(),
@@ -106,6 +99,9 @@ def broken_rules(lines: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
             "non_positive_quantity": quantity <= 0,
             "discount_out_of_range": (discount < 0) | (discount > 1),
             "rating_out_of_range": (rating < 1) | (rating > 5),
+            "value_out_of_range": is_out_of_range(
+                amount, quantity, lines["timestamp"], cleaning
+            ),
             "future_timestamp": lines["timestamp"] > as_of,
         }
     )
@@ -115,72 +111,38 @@ def broken_rules(lines: pd.DataFrame, as_of: datetime) -> pd.DataFrame:
     return broken[list(RULES)]
 
 
+def is_blank(ids: pd.Series) -> pd.Series:
+    """Tell the ids that are null or, being text, empty or only white space."""
+    missing = ids.isna()
+    if not pd.api.types.is_string_dtype(ids):
+        return missing
+    return missing | (ids == "").fillna(False) | ids.str.isspace().fillna(False)
+
+
+def is_out_of_range(
+    amount: pd.Series, quantity: pd.Series, timestamp: pd.Series, cleaning: Cleaning
+) -> pd.Series:
+    """Tell the rows that no limit, or no sum in whole cents, has room for.
+
+    A quantity is out of range, too, if it is not a whole number, or has more than six
+    decimals where ``cleaning.quantity`` is ``decimal``.
+    """
+    limits = cleaning.limits
+    decimals = 1 if cleaning.quantity == "whole" else MILLIONTHS
+    too_fine = (quantity * decimals).round() / decimals != quantity
+    return (
+        (amount.abs() > limits.amount)
+        | (quantity.abs() > limits.quantity)
+        | (too_fine & quantity.notna())
+        | ((amount * quantity * 100).abs() >= EXACT)
+        | (timestamp < limits.timestamp)
+    )
+
+
 def finite(numbers: pd.Series) -> pd.Series:
     """Return the numbers as float64, with NaN for whatever is not finite."""
     numbers = numbers.astype("float64")
     return numbers.where(np.isfinite(numbers))
-
-
-def check_values(kept: pd.DataFrame) -> None:
-    """Refuse quantities that are no whole numbers, and revenues too large to be exact.
-
-    Raises:
-        InvalidValue: names the first such line, by file and row.
-    """
-    amount, quantity = kept["amount"], finite(kept["quantity"])
-    not_whole = quantity.index[(quantity % 1 != 0) | (quantity >= EXACT)]
-    if not not_whole.empty:
-        position = not_whole[0]
-        raise InvalidValue(
-            f"{name_row(position, kept)}: quantity {quantity[position]:g} is not a "
-            "whole number below 2**53; correct it at the source"
-        )
-    # Only where the largest values together might do it is it worked out by row.
-    if amount.max() * quantity.max() * 100 < EXACT:
-        return
-    net_amount = amount * (1 - finite(kept["discount"]).fillna(0))
-    cents = net_amount * quantity * 100
-    too_large = cents.index[cents >= EXACT]
-    if not too_large.empty:
-        position = too_large[0]
-        raise InvalidValue(
-            f"{name_row(position, kept)}: amount {amount[position]:g} × quantity "
-            f"{quantity[position]:g} is beyond 2**53 cents and cannot be added up "
-            "exactly; correct or remove the row"
-        )
-
-
-def name_row(position: int, kept: pd.DataFrame) -> str:
-    """Name the file and the row that a raw position stands for."""
-    files = kept.attrs.get("source_files", [("raw_transactions", position + 1)])
-    number = locate(position, files)
-    row = position - sum(rows for _, rows in files[:number])
-    return f"{files[number][0]}, row {row}"
-
-
-def describe_rejected(
-    lines: pd.DataFrame, broken: pd.DataFrame, files: SourceFiles
-) -> pd.DataFrame:
-    """Add to rejected rows the rules they broke, and where they stood in which file.
-
-    Args:
-        lines: rejected rows, indexed by raw position.
-        broken: the rules that each of them broke.
-        files: name and rows of each source file.
-
-    Returns:
-        ``REJECTED_TRANSACTIONS``; ``source_row`` counts from 0 within its file.
-    """
-    names = pd.Series([name for name, _ in files], dtype="str")
-    starts = _ends(files) - np.array([rows for _, rows in files], np.int64)
-    file_number = locate(lines.index, files)
-    rejected = lines.assign(
-        reasons=list_reasons(broken),
-        source_file=names.take(file_number).to_numpy(),
-        source_row=lines.index - starts[file_number],
-    ).reset_index(drop=True)
-    rejected.attrs = {}
-    return rejected
 
 
 def list_reasons(broken: pd.DataFrame) -> pd.Series:
@@ -197,39 +159,39 @@ def list_reasons(broken: pd.DataFrame) -> pd.Series:
 
 
 def count_rows(
-    kept: pd.DataFrame, broken: pd.DataFrame, files: SourceFiles, as_of: datetime
+    source_file: pd.Series,
+    broken: pd.DataFrame,
+    is_rejected: pd.Series,
+    as_of: datetime,
 ) -> pd.DataFrame:
     """Return how many rows of each file were read, kept, and rejected by each rule.
 
     Args:
-        kept: kept rows, indexed by raw position.
-        broken: the rules broken by rejected rows, indexed by raw position.
-        files: name and rows of each source file.
+        source_file: of every row; its categories are all files, in raw order.
+        broken: the rules broken by each row.
+        is_rejected: whether that is any.
         as_of: recorded with every file.
 
     Returns:
         ``ROW_LEDGER``, in raw order, files without rows included.
     """
-    file_numbers = range(len(files))
-    rejected_from = locate(broken.index, files)
-    rules = broken.groupby(rejected_from).sum().reindex(file_numbers, fill_value=0)
-    ledger = pd.DataFrame(
-        {
-            "source_file": pd.Series([name for name, _ in files], dtype="str"),
-            "rows_read": pd.Series([rows for _, rows in files], dtype="int64"),
-            "rows_kept": np.bincount(locate(kept.index, files), minlength=len(files)),
-            "rows_rejected": np.bincount(rejected_from, minlength=len(files)),
-        }
+    by_file = {
+        "rows_read": source_file,
+        "rows_kept": source_file[~is_rejected],
+        "rows_rejected": source_file[is_rejected],
+    }
+    counts = {
+        name: files.groupby(files, observed=False).size()
+        for name, files in by_file.items()
+    }
+    rejected = by_file["rows_rejected"]
+    rules = broken[is_rejected].groupby(rejected, observed=False).sum()
+    return (
+        pd.DataFrame(counts)
+        .join(rules)
+        .astype("int64")
+        .rename_axis("source_file")
+        .reset_index()
+        .astype({"source_file": "str"})
+        .assign(as_of=pd.Timestamp(as_of).tz_convert("UTC").as_unit("us"))
     )
-    return ledger.join(rules.astype("int64")).assign(
-        as_of=pd.Timestamp(as_of).tz_convert("UTC").as_unit("us")
-    )
-
-
-def locate(positions: pd.Index, files: SourceFiles) -> np.ndarray:
-    """Return the number of the file that holds each raw position."""
-    return np.searchsorted(_ends(files), positions, side="right")
-
-
-def _ends(files: SourceFiles) -> np.ndarray:
-    return np.cumsum([rows for _, rows in files], dtype=np.int64)

@@ -3,13 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.parameters import Features
+from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
-from .cleaning import LABELS, finite
+from .cleaning import LABELS, ORIGIN, finite
 
 
-def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
+def enrich(kept: pd.DataFrame, cleaning: Cleaning, features: Features) -> pd.DataFrame:
     """Fill in what kept rows lack and add the features.
 
     - ``net_amount`` = amount × (1 − discount), unrounded;
@@ -20,11 +20,11 @@ def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
     Returns:
         ``CLEAN_TRANSACTIONS``, in raw order.
     """
-    lines = fill_missing(kept)
+    lines = fill_missing(kept.drop(columns=ORIGIN), cleaning)
     net_amount = lines["amount"] * (1 - lines["discount"])
     cents = revenue_cents(net_amount, lines["quantity"])
     sold = lines["timestamp"].dt
-    clean = lines.assign(
+    return lines.assign(
         net_amount=net_amount,
         revenue=cents / 100,
         price_category=pd.cut(
@@ -38,18 +38,16 @@ def enrich(kept: pd.DataFrame, features: Features) -> pd.DataFrame:
         quarter=sold.quarter.astype("int8"),
         day_of_week=sold.day_of_week.astype("int8"),
     ).reset_index(drop=True)
-    # The positions that these speak of end here.
-    clean.attrs = {}
-    return clean
 
 
-def fill_missing(kept: pd.DataFrame) -> pd.DataFrame:
+def fill_missing(kept: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
     """Give optional columns their default; ``rating`` stays null, as ±inf becomes."""
+    quantity = kept["quantity"].astype("float64")
     lines = kept.assign(
         discount=finite(kept["discount"]).fillna(0),
         rating=finite(kept["rating"]),
         is_returned=kept["is_returned"].fillna(False).astype(bool),
-        quantity=kept["quantity"].astype("Int64").astype("int64"),
+        quantity=quantity.astype("int64") if cleaning.quantity == "whole" else quantity,
         **{name: kept[name].fillna(UNKNOWN).astype("category") for name in LABELS},
     )
     # Kept rows have ids, so their integers need no room for nulls any more.

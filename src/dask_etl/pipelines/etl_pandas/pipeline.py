@@ -21,7 +21,7 @@ def create_pipeline() -> Pipeline:
             ),
             Node(
                 func=enrich,
-                inputs=["kept", "params:features"],
+                inputs=["kept", "params:cleaning", "params:features"],
                 outputs="clean_transactions",
                 name="enrich",
             ),

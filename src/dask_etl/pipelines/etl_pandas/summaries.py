@@ -5,21 +5,9 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.retail.tables import SALES_CUBE
+from dask_etl.retail.totals import MILLIONTHS, check_round_trip, check_total
 
 from .cleaning import LABELS
-
-RATING_UNIT = 1_000_000
-"""Ratings are added up in whole millionths, so that their order does not matter."""
-
-MEASURES = [
-    "lines",
-    "units",
-    "revenue_cents",
-    "returned_lines",
-    "returned_revenue_cents",
-    "rating_sum",
-    "rating_count",
-]
 
 
 def summarise_sales(clean: pd.DataFrame) -> pd.DataFrame:
@@ -27,6 +15,9 @@ def summarise_sales(clean: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``SALES_CUBE``, sorted by the three; days are UTC.
+
+    Raises:
+        InexactTotal: a total is too large to be exact.
     """
     keys = [
         clean["timestamp"].dt.tz_localize(None).dt.floor("D").rename("day"),
@@ -43,6 +34,9 @@ def summarise_customers(clean: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         ``CUSTOMERS``, sorted by customer.
+
+    Raises:
+        InexactTotal: a total is too large to be exact.
     """
     by_customer = clean["customer_id"]
     sums = measures(clean).groupby(by_customer).sum()
@@ -63,28 +57,45 @@ def summarise_customers(clean: pd.DataFrame) -> pd.DataFrame:
 def measures(clean: pd.DataFrame) -> pd.DataFrame:
     """Return what each line adds to the sums: whole numbers, all int64.
 
-    ``rating_sum`` is in millionths, to be turned back by :func:`in_units`.
+    Ratings, and quantities with decimals, are in millionths, so that their order does
+    not matter; :func:`in_units` turns their sums back.
     """
     cents = (clean["revenue"] * 100).round().astype("int64")
     is_returned = clean["is_returned"]
-    rating = clean["rating"]
-    return pd.DataFrame(
+    quantity, rating = clean["quantity"], clean["rating"]
+    added = pd.DataFrame(
         {
             "lines": 1,
-            "units": clean["quantity"],
+            **(
+                {"unit_millionths": in_millionths(quantity)}
+                if pd.api.types.is_float_dtype(quantity)
+                else {"units": quantity}
+            ),
             "revenue_cents": cents,
             "returned_lines": is_returned.astype("int64"),
             "returned_revenue_cents": cents.where(is_returned, 0),
-            "rating_sum": np.rint(rating.fillna(0) * RATING_UNIT).astype("int64"),
+            "rating_millionths": in_millionths(rating.fillna(0)),
             "rating_count": rating.notna().astype("int64"),
         },
         index=clean.index,
-    )[MEASURES]
+    )
+    for name in added:
+        check_total(name, added[name].to_numpy())
+    return added
+
+
+def in_millionths(numbers: pd.Series) -> pd.Series:
+    """Return the nearest whole millionths."""
+    return np.rint(numbers * MILLIONTHS).astype("int64")
 
 
 def in_units(sums: pd.DataFrame) -> pd.DataFrame:
-    """Turn summed ratings from millionths into ratings."""
-    return sums.assign(rating_sum=sums["rating_sum"] / RATING_UNIT)
+    """Turn sums of millionths into units and ratings."""
+    told = {"unit_millionths": "units", "rating_millionths": "rating_sum"}
+    for name in sums.columns.intersection([*told]):
+        check_round_trip(name, sums[name].to_numpy())
+        sums[name] = sums[name] / MILLIONTHS
+    return sums.rename(columns=told)
 
 
 def sorted_categories(labels: pd.Series) -> pd.Series:

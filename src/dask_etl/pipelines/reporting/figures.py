@@ -159,7 +159,8 @@ def cohort_retention(cohorts: pd.DataFrame) -> Figure:
     return style.headline(
         figure,
         findings.cohort_finding(cohorts),
-        "Blank: after the end of the data. Month 0, when everybody buys, is left out.",
+        "Blank: months that the data do not cover whole. Month 0, when everybody buys, "
+        "is left out.",
     )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from dask_etl.retail.schema import ALL_CATEGORIES, UNKNOWN
+from dask_etl.retail.schema import UNKNOWN
 
 from .style import number, percent
 
@@ -121,7 +121,7 @@ def category_finding(categories: pd.DataFrame) -> str:
 
 def all_categories(months: pd.DataFrame) -> pd.DataFrame:
     """The monthly totals, with ``month`` as timestamps."""
-    total = months[months["product_category"].astype(str) == ALL_CATEGORIES]
+    total = months[months["is_total"].astype(bool)]
     return total.assign(month=pd.to_datetime(total["month"]))
 
 
@@ -211,8 +211,11 @@ def segment_finding(segments: pd.DataFrame) -> str:
 
 
 def retention_by_age(cohorts: pd.DataFrame) -> pd.Series:
-    """Share of customers active each number of months later, over all cohorts."""
-    known = cohorts.dropna(subset=["active_customers"])
+    """Share of customers active each number of months later, over all cohorts.
+
+    Only months that the data cover whole: the last one would look like a loss.
+    """
+    known = cohorts[cohorts["is_complete"].astype(bool)]
     sums = known.groupby("months_since")[["active_customers", "cohort_size"]].sum()
     return (sums["active_customers"] / sums["cohort_size"]).astype(float)
 
@@ -220,10 +223,10 @@ def retention_by_age(cohorts: pd.DataFrame) -> pd.Series:
 def cohort_finding(cohorts: pd.DataFrame) -> str:
     """How many customers come back: a month later, and a year later if known."""
     retention = retention_by_age(cohorts)
-    if retention.empty:
+    if cohorts.empty:
         return NO_DATA
     if 1 not in retention:
-        return "Retention needs a second month of data"
+        return "Retention needs a complete second month of data"
     later = 12 if 12 in retention else retention.index.max()
     text = f"{percent(retention[1])} of new customers buy again in the next month"
     if later <= 1:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from dask_etl.retail.schema import ALL_CATEGORIES
-
 from . import style
 from .findings import NO_DATA
 
@@ -22,18 +20,19 @@ def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
     """Seasonality index, calendar month × category, the largest categories first."""
     import seaborn as sns
 
-    names = months["product_category"].astype(str)
-    table = months.assign(
-        product_category=names, number=pd.to_datetime(months["month"]).dt.month
-    )
-    index = table.pivot_table(
+    table = months.assign(number=pd.to_datetime(months["month"]).dt.month)
+    is_total = table["is_total"].astype(bool)
+    total = table[is_total].groupby("number")["seasonality_index"].mean()
+    single = table[~is_total].astype({"product_category": "str"})
+    by_category = single.groupby("product_category")
+    order = by_category["net_revenue"].sum().nlargest(rows).index
+    index = single.pivot_table(
         index="product_category", columns="number", values="seasonality_index"
     )
-    size = table.groupby("product_category")["net_revenue"].sum().loc[index.index]
-    order = size.drop(ALL_CATEGORIES, errors="ignore").nlargest(rows).index
-    index = index.loc[[ALL_CATEGORIES, *order]].rename(
-        {ALL_CATEGORIES: "All categories"}
-    )
+    index = index.reindex(order).dropna(how="all")
+    names = ["All categories", *index.index]
+    index = pd.concat([total.to_frame().T, index], ignore_index=True)
+    index.columns.name = "number"
     reach = max(float((index - 1).abs().max().max()), 0.05)
     sns.heatmap(
         index,
@@ -48,17 +47,21 @@ def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
         linewidths=1.5,
         linecolor="white",
         cbar_kws={"label": "Seasonality index (1 = average month)", "shrink": 0.8},
-        yticklabels=[style.short(name) for name in index.index],
+        yticklabels=[style.short(name) for name in names],
         xticklabels=[f"{pd.Timestamp(2000, m, 1):%b}" for m in index.columns],
     )
     _dress_map(axes)
 
 
 def retention_map(axes: Axes, cohorts: pd.DataFrame, labels: int = 26):
-    """Share of each cohort active so many months later; month 0, always all, left out."""
+    """Share of each cohort active so many months later, in complete months.
+
+    Month 0, when everybody is, is left out.
+    """
     import seaborn as sns
 
-    table = cohorts[cohorts["months_since"] > 0]
+    is_shown = (cohorts["months_since"] > 0) & cohorts["is_complete"].astype(bool)
+    table = cohorts[is_shown]
     if table["retention"].isna().all():
         return style.message(axes, NO_DATA)
     wide = table.assign(cohort=pd.to_datetime(table["cohort"])).pivot(

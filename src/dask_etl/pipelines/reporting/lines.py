@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.schema import ALL_CATEGORIES
-
 from . import style
 from .findings import NO_DATA, all_categories
 from .panels import STAND_OUT
@@ -45,7 +43,7 @@ def monthly_total(axes: Axes, months: pd.DataFrame):
 
 def category_lines(axes: Axes, months: pd.DataFrame):
     """Net revenue per month, one line per category, named at its end."""
-    table = months[months["product_category"].astype(str) != ALL_CATEGORIES]
+    table = months[~months["is_total"].astype(bool)]
     if table.empty:
         return style.message(axes, NO_DATA)
     wide = table.assign(
