@@ -16,6 +16,10 @@ The order of the clean and rejected rows is not promised to be that of the raw r
 import daft
 import pyarrow.parquet as pq
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -46,11 +50,18 @@ def finite(name):
     return (col(name).abs() < float("inf")).fill_null(False)
 
 
-def broken_rules(as_of):
+def is_missing(raw, name):
+    """Null, or text that is empty or blank."""
+    if raw.schema()[name].dtype != DataType.string():
+        return col(name).is_null()
+    return col(name).is_null() | col(name).regexp(r"^\s*$")
+
+
+def broken_rules(raw, as_of):
     """Return one expression per rule but the last: whether a row breaks it."""
     broken = [
-        col("transaction_id").is_null(),
-        col("customer_id").is_null(),
+        is_missing(raw, "transaction_id"),
+        is_missing(raw, "customer_id"),
         col("timestamp").is_null(),
         ~finite("amount"),
         col("quantity").is_null(),
@@ -58,6 +69,13 @@ def broken_rules(as_of):
         col("quantity") <= 0,
         finite("discount") & ((col("discount") < 0) | (col("discount") > 1)),
         finite("rating") & ((col("rating") < 1) | (col("rating") > 5)),
+        (finite("amount") & (col("amount").abs() > MOST_AMOUNT)).fill_null(False)
+        | (col("quantity").abs() > MOST_QUANTITY).fill_null(False)
+        | (
+            finite("amount")
+            & ((col("amount") * col("quantity") * 100).abs() >= MOST_CENTS)
+        ).fill_null(False)
+        | (col("timestamp") < lit(EARLIEST)).fill_null(False),
         col("timestamp") > as_of,
     ]
     return [rule.fill_null(False) for rule in broken]
@@ -253,7 +271,7 @@ def main():
     daft.set_execution_config(maintain_order=False)
     files = raw_files(arguments.raw_dir)
     rows = read(files)
-    broken = broken_rules(lit(arguments.as_of))
+    broken = broken_rules(rows, lit(arguments.as_of))
     is_broken = any_of(broken)
     repeated = (
         rows.where(numbered_first(~is_broken))

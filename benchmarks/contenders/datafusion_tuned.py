@@ -25,6 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -70,8 +74,8 @@ SETTINGS = {
 }
 
 BROKEN = {
-    "missing_transaction_id": "transaction_id IS NULL",
-    "missing_customer_id": "customer_id IS NULL",
+    "missing_transaction_id": "transaction_id IS NULL {blank[transaction_id]}",
+    "missing_customer_id": "customer_id IS NULL {blank[customer_id]}",
     "missing_timestamp": '"timestamp" IS NULL',
     "missing_amount": "amount IS NULL OR NOT {finite[amount]}",
     "missing_quantity": "quantity IS NULL",
@@ -79,6 +83,12 @@ BROKEN = {
     "non_positive_quantity": "quantity <= 0",
     "discount_out_of_range": "{finite[discount]} AND (discount < 0 OR discount > 1)",
     "rating_out_of_range": "{finite[rating]} AND (rating < 1 OR rating > 5)",
+    "value_out_of_range": f"""
+        {{finite[amount]}} AND abs(amount) > {MOST_AMOUNT}
+        OR quantity > {MOST_QUANTITY:.0f} OR quantity < -{MOST_QUANTITY:.0f}
+        OR {{finite[amount]}} AND abs(amount * quantity * 100) >= {MOST_CENTS}
+        OR "timestamp" < to_timestamp_micros({round(EARLIEST.timestamp()) * 1_000_000})
+    """,
     "future_timestamp": '"timestamp" > to_timestamp_micros({as_of})',
 }
 FINITE = {
@@ -326,8 +336,17 @@ def run(context, arguments):
     """Write all tables."""
     add_files(context, raw_files(arguments.raw_dir))
     as_of = round(arguments.as_of.timestamp() * 1_000_000)
+    blank = {
+        name: rf"OR regexp_like({name}, '^\s*$')" if "tring" in str(kind) else ""
+        for name, kind in zip(
+            context.table("raw").schema().names,
+            context.table("raw").schema().types,
+            strict=True,
+        )
+    }
     broken = {
-        rule: sql.format(finite=FINITE, as_of=as_of) for rule, sql in BROKEN.items()
+        rule: sql.format(finite=FINITE, as_of=as_of, blank=blank)
+        for rule, sql in BROKEN.items()
     }
     valid = " AND ".join(f"(({rule}) IS NOT TRUE)" for rule in broken.values())
     context.register_table(

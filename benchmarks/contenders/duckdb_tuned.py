@@ -41,13 +41,12 @@ WRITE = """(
 
 MACROS = """
 CREATE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
-CREATE MACRO is_missing(id) AS id IS NULL OR trim(id::VARCHAR) = '';
 CREATE MACRO utc(moment) AS make_timestamp(epoch_us(moment));
 """
 
 BROKEN = {
-    "missing_transaction_id": "is_missing(transaction_id)",
-    "missing_customer_id": "is_missing(customer_id)",
+    "missing_transaction_id": "is_missing_transaction_id(transaction_id)",
+    "missing_customer_id": "is_missing_customer_id(customer_id)",
     "missing_timestamp": '"timestamp" IS NULL',
     "missing_amount": "finite(amount) IS NULL",
     "missing_quantity": "quantity IS NULL",
@@ -259,6 +258,10 @@ def main():
         }.items():
             database.execute(f"SET VARIABLE {name} = $value", {"value": value})
         database.execute(MACROS)
+        for name in ("transaction_id", "customer_id"):
+            (kind,) = database.sql(f"SELECT {name} FROM {RAW}").types
+            blank = " OR trim(id) = ''" if kind == "VARCHAR" else ""
+            database.execute(f"CREATE MACRO is_missing_{name}(id) AS id IS NULL{blank}")
         database.execute(REPEATED)
         for table, query in {
             "clean_transactions": CLEAN,

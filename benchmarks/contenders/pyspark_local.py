@@ -23,6 +23,10 @@ import tempfile
 
 import pyarrow.parquet as pq
 from _cli import (
+    EARLIEST,
+    MOST_AMOUNT,
+    MOST_CENTS,
+    MOST_QUANTITY,
     PRICE_BOUNDS,
     PRICE_CATEGORIES,
     RULES,
@@ -57,8 +61,8 @@ FINITE = {
     for name in ("amount", "discount", "rating")
 }
 BROKEN = {
-    "missing_transaction_id": "transaction_id IS NULL",
-    "missing_customer_id": "customer_id IS NULL",
+    "missing_transaction_id": "is_missing_transaction_id(transaction_id)",
+    "missing_customer_id": "is_missing_customer_id(customer_id)",
     "missing_timestamp": "timestamp IS NULL",
     "missing_amount": f"amount IS NULL OR NOT {FINITE['amount']}",
     "missing_quantity": "quantity IS NULL",
@@ -66,6 +70,12 @@ BROKEN = {
     "non_positive_quantity": "quantity <= 0",
     "discount_out_of_range": f"{FINITE['discount']} AND (discount < 0 OR discount > 1)",
     "rating_out_of_range": f"{FINITE['rating']} AND (rating < 1 OR rating > 5)",
+    "value_out_of_range": f"""
+        {FINITE["amount"]} AND abs(amount) > {MOST_AMOUNT:.0f}D
+        OR quantity > {MOST_QUANTITY:.0f} OR quantity < -{MOST_QUANTITY:.0f}
+        OR {FINITE["amount"]} AND abs(amount * quantity * 100) >= {MOST_CENTS}
+        OR timestamp < timestamp_seconds({round(EARLIEST.timestamp())})
+    """,
     "future_timestamp": "timestamp > timestamp_micros({as_of})",
 }
 VALID = " AND ".join(f"coalesce(NOT ({rule}), true)" for rule in BROKEN.values())
@@ -266,6 +276,13 @@ def run(spark, arguments):
     spark.read.parquet(*map(str, files)).selectExpr(
         "*", "_metadata.file_name AS source_file", "_metadata.row_index AS source_row"
     ).createOrReplaceTempView("raw")
+    for name in ("transaction_id", "customer_id"):
+        kind = dict(spark.table("raw").dtypes)[name]
+        blank = r" OR id RLIKE '(?U)^\\s*$'" if kind == "string" else ""
+        spark.sql(
+            f"CREATE TEMPORARY FUNCTION is_missing_{name}(id {kind}) RETURNS BOOLEAN "
+            f"RETURN id IS NULL{blank}"
+        )
     rows = ", ".join(
         f"({number}L, {literal(file.name)}, {pq.read_metadata(file).num_rows}L)"
         for number, file in enumerate(files)

@@ -197,5 +197,6 @@ def test_no_rows_have_all_columns():
 def test_a_null_that_stays_is_a_null_and_one_that_goes_leaves_no_trace():
     rows = kept({"customer_id": None}, {"customer_id": 5}, {"customer_id": None})
     for numbers, expected in (([1], [5]), ([0, 1], [None, 5]), ([2], [None]), ([], [])):
-        filled = fill_missing(rows, LABELS, np.array(numbers, np.int64))
+        places = np.array(numbers, np.int64)
+        filled = fill_missing(rows, LABELS, places, Cleaning())
         assert filled["customer_id"].to_pylist() == expected
