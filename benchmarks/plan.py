@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from .settings import Benchmark, ContenderName
 
 SIZES, CROSSOVER, SCALING, CAPPED = "sizes", "crossover", "scaling", "memory cap"
+WIDE = "wide data"
 """Names of the experiments."""
 
 SIMPLE = ("etl_pandas", "etl_dask", "pandas_plain")
@@ -45,12 +46,27 @@ class Variant:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Variants that are compared with each other on the same rows."""
+    """Variants that are compared with each other on the same rows.
+
+    Attributes:
+        name: of the experiment.
+        rows: how many.
+        variants: who is compared.
+        repeats: how often each.
+        generation: parameters of the generation of the rows, where these are not the
+            usual ones.
+    """
 
     name: str
     rows: int
     variants: tuple[Variant, ...]
     repeats: int
+    generation: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def data(self) -> tuple[int, tuple[tuple[str, object], ...]]:
+        """What tells one set of raw data from another."""
+        return self.rows, self.generation
 
 
 def experiments(settings: Benchmark) -> list[Experiment]:
@@ -75,9 +91,20 @@ def experiments(settings: Benchmark) -> list[Experiment]:
         planned.append(
             Experiment(SCALING, settings.scaling.rows, clusters, settings.repeats)
         )
+    if settings.wide:
+        generation = settings.wide.model_dump(mode="json", exclude={"rows"})
+        planned.append(
+            Experiment(
+                WIDE,
+                settings.wide.rows,
+                chosen,
+                settings.repeats,
+                tuple(generation.items()),
+            )
+        )
     return sorted(
         (experiment for experiment in planned if experiment.variants),
-        key=lambda experiment: experiment.rows,
+        key=lambda experiment: (experiment.rows, bool(experiment.generation)),
     )
 
 

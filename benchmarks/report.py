@@ -6,7 +6,7 @@ from itertools import pairwise
 import pandas as pd
 
 from .measure import COMPLETED
-from .plan import CAPPED, CROSSOVER, SIZES, workers_named
+from .plan import CAPPED, CROSSOVER, SIZES, WIDE, workers_named
 from .runs import SKIPPED
 from .summary import crossover, pick, scaling
 
@@ -151,6 +151,9 @@ def _growth(summary: pd.DataFrame) -> list[str]:
 def _sizes(summary: pd.DataFrame) -> Iterable[str]:
     for rows in sorted(pick(summary, "wall_seconds")["rows"].unique()):
         yield _comparison(f"## {rows:,} rows", summary, SIZES, rows)
+    for rows in pick(summary, "wall_seconds", [WIDE])["rows"].unique():
+        head = f"## {rows:,} rows, wide: many regions, categories and years"
+        yield _comparison(head, summary, WIDE, rows)
 
 
 def _comparison(head: str, summary: pd.DataFrame, experiment: str, rows: int) -> str:

@@ -18,7 +18,7 @@ from . import measure
 from .caps import CapImpossible
 from .commands import ENGINES, command, kedro_run, output_files, unavailable
 from .equality import Reference
-from .plan import Experiment, Variant, experiments, rounds
+from .plan import WIDE, Experiment, Variant, experiments, rounds
 from .settings import Benchmark
 from .workspace import BenchmarkError, Workspace, current_parts
 
@@ -81,8 +81,11 @@ def run_contenders(settings: Benchmark, project: Path) -> pa.Table:
     folder = (project / settings.folder).resolve()
     records: list[dict] = []
     warmed: set[str] = set()
-    for rows, group in groupby(experiments(settings), key=lambda e: e.rows):
-        place = Workspace(project, folder / str(rows), rows)
+    for (rows, generation), group in groupby(
+        experiments(settings), key=lambda experiment: experiment.data
+    ):
+        name = f"{rows}-{WIDE.replace(' ', '-')}" if generation else str(rows)
+        place = Workspace(project, folder / name, rows, dict(generation))
         session = Session(settings, place)
         planned = list(group)
         try:

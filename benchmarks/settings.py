@@ -1,6 +1,6 @@
 """What ``settings.yml`` may say."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -32,6 +32,15 @@ class Scaling(Strict):
     processes: tuple[Count, ...] = (1, 2)
 
 
+class Wide(Strict):
+    """Data of many labels and years: what is generated otherwise than by default."""
+
+    rows: Rows = 3_000_000
+    regions: Count = 1_000
+    categories: Count = 200
+    start: date = date(2015, 1, 1)
+
+
 class Benchmark(Strict):
     """What is run, how often and on how much; the comments in the file say more."""
 
@@ -49,6 +58,7 @@ class Benchmark(Strict):
     max_rows: dict[ContenderName, Rows] = Field(default_factory=dict)
     crossover_sizes: tuple[Rows, ...] = (10_000, 100_000)
     scaling: Scaling | None = Scaling()
+    wide: Wide | None = Wide()
     memory_caps: tuple[Annotated[int, Field(ge=100_000_000)], ...] = ()
     memory_cap_rows: tuple[Rows, ...] = ()
     overhead_partitions: tuple[Count, ...] = (100, 1_000, 10_000)

@@ -3,7 +3,8 @@
 import contextlib
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
@@ -28,11 +29,13 @@ class Workspace:
         project: root of the Kedro project.
         folder: the data root of these runs; made by :meth:`prepare`.
         rows: how many raw rows there are.
+        generation: other parameters of their generation than the usual ones.
     """
 
     project: Path
     folder: Path
     rows: int
+    generation: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def conf(self) -> Path:
@@ -72,7 +75,7 @@ class Workspace:
         own = {
             "globals.yml": {"data_root": str(self.folder)},
             "parameters.yml": {
-                "generation": {"rows": self.rows},
+                "generation": {**self.generation, "rows": self.rows},
                 "clock": {"as_of": as_of},
             },
         }

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from itertools import groupby
 
 import pandas as pd
 import pytest
@@ -12,10 +13,11 @@ import yaml
 from benchmarks import commands, measure
 from benchmarks.overhead import measure_overhead
 from benchmarks.plan import Variant, experiments, rounds
-from benchmarks.settings import DEFAULTS, Benchmark, Scaling, load_settings
+from benchmarks.settings import DEFAULTS, Benchmark, Scaling, Wide, load_settings
 from benchmarks.summary import summarise
 from benchmarks.workspace import BenchmarkError, check_disk
 from dask_etl.errors import ExplainedError
+from dask_etl.retail.parameters import Generation
 from support.benchmark_runs import results
 from support.kedro_project import ROOT, write_yaml
 
@@ -23,6 +25,7 @@ SMALL = {
     "sizes": [5_000],
     "crossover_sizes": [],
     "scaling": None,
+    "wide": None,
     "repeats": 1,
     "overhead_partitions": [3],
 }
@@ -53,6 +56,7 @@ def test_plan_has_every_experiment_least_rows_first():
         contenders=["etl_dask", "polars_tuned"],
         memory_caps=[10**9],
         scaling=Scaling(rows=50, threads=[1, 2], processes=[1]),
+        wide=Wide(rows=100),
     )
     plan = experiments(settings)
     assert [(e.name, e.rows) for e in plan] == [
@@ -60,11 +64,18 @@ def test_plan_has_every_experiment_least_rows_first():
         ("scaling", 50),
         ("sizes", 100),
         ("memory cap", 100),
+        ("wide data", 100),
         ("sizes", 1000),
         ("memory cap", 1000),
     ]
     names = {e.name: [v.name for v in e.variants] for e in plan}
     assert names["crossover"] == ["etl_dask"]
+    assert names["wide data"] == ["etl_dask", "polars_tuned"]
+    [wide] = [dict(e.generation) for e in plan if e.generation]
+    assert wide == {"regions": 1_000, "categories": 200, "start": "2015-01-01"}
+    assert Generation(**wide).categories == 200
+    # Experiments on the same raw data stand together.
+    assert len(list(groupby(plan, key=lambda e: e.data))) == 5
     assert names["scaling"] == [
         "etl_dask, 1 thread", "etl_dask, 2 threads", "etl_dask, 1 process"
     ]  # fmt: skip

@@ -150,3 +150,15 @@ def test_report_says_what_counts():
         "polars is not installed",
     ):
         assert said in text, said
+
+
+def test_wide_data_have_a_table_of_their_own():
+    wide = [
+        run("etl_pandas", 8.0, rows=3_000_000, experiment="wide data"),
+        run("etl_dask", 4.0, rows=3_000_000, experiment="wide data"),
+    ]
+    table = results(*THREE_ROUNDS, *wide)
+    text = render(table, summarise(table), overhead(10), MACHINE)
+    head, table = text.split("## 3,000,000 rows, wide")
+    assert "3,000,000" not in head
+    assert "0.50" in table.split("\n## ")[0]
