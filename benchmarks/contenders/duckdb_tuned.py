@@ -5,6 +5,8 @@ What made it fast:
 - duplicates are looked for among keys only: a first scan groups the ids of valid rows
   and keeps those few that occur twice, with the position of the first; the second scan
   joins that small table and writes the clean rows straight to Parquet;
+- rows that break no rule are told by comparisons that need no CASE (nulls compare as
+  null, which is not true);
 - moments are turned into timestamps without zone before calendar functions, which are
   several times slower with one;
 - Parquet version 2 with dictionaries for columns of few values only, no bloom filters;
@@ -61,7 +63,13 @@ BROKEN = {
     """,
     "future_timestamp": "\"timestamp\" > getvariable('as_of')",
 }
-VALID = " AND ".join(f"(({rule}) IS NOT TRUE)" for rule in BROKEN.values())
+VALID = """
+    transaction_id IS NOT NULL AND customer_id IS NOT NULL
+    AND "timestamp" <= getvariable('as_of')
+    AND amount > 0 AND amount < 'infinity'::DOUBLE AND quantity > 0
+    AND (discount BETWEEN 0 AND 1 OR discount IS NULL OR NOT isfinite(discount))
+    AND (rating BETWEEN 1 AND 5 OR rating IS NULL OR NOT isfinite(rating))
+"""
 
 RAW = "read_parquet(getvariable('files'), file_row_number = true)"
 POSITION = "(file_index::BIGINT << 40 | file_row_number)"
@@ -113,7 +121,7 @@ SELECT
     parse_filename(filename) AS source_file,
     file_row_number AS source_row
 FROM {RAW} AS raw LEFT JOIN repeated USING (transaction_id)
-WHERE NOT ({VALID}) OR first_position < {POSITION}
+WHERE ({VALID}) IS NOT TRUE OR first_position < {POSITION}
 """
 
 COUNTS = ", ".join(

@@ -3,6 +3,8 @@
 What made it fast:
 
 - the streaming engine for every query over the raw or the clean rows;
+- clean and rejected rows are asked for together, so that raw rows are read, joined and
+  judged once for both; so are the two summaries of the clean rows;
 - duplicates are looked for among keys only: a first query groups the ids of valid rows
   and keeps those few that occur twice, with the position of the first; the second joins
   that small table and sinks the clean rows straight to Parquet;
@@ -131,19 +133,23 @@ def clean(kept):
     )
 
 
-def rejected(rows, broken, offsets):
-    """Name the reasons of rejected rows, and where they stood."""
+def rejected(rows, broken):
+    """Name the reasons of rejected rows."""
     # A row that breaks no other rule is here because it is a later copy.
     rules = [*broken, ~pl.any_horizontal(broken)]
     reasons = pl.sum_horizontal(
         pl.when(rule).then(1 << number).otherwise(0).cast(pl.Int64)
         for number, rule in enumerate(rules)
     )
+    return rows.with_columns(reasons.alias("reasons")).with_columns(
+        lists("reasons", pl.Series(RULES))
+    )
+
+
+def located(rows, offsets):
+    """Name the file of each row, and its number in it."""
     return (
-        rows.with_columns(reasons.alias("reasons"))
-        .with_columns(lists("reasons", pl.Series(RULES)))
-        .collect(engine="streaming")
-        .sort("position")
+        rows.sort("position")
         .join_asof(offsets, left_on="position", right_on="offset")
         .with_columns(source_row=pl.col("position") - pl.col("offset"))
         .drop("position", "first_position", "offset", "rows_read")
@@ -309,17 +315,28 @@ def main():
     rows = raw.join(repeated.lazy(), on="transaction_id", how="left")
     later = (pl.col("first_position") < pl.col("position")).fill_null(False)
 
-    def write(name, table):
+    def sink(name, table):
         file = table_file(arguments.out_dir, name)
-        table.lazy().sink_parquet(file, **WRITE, engine="streaming")
-        return pl.scan_parquet(file)
+        return table.lazy().sink_parquet(file, **WRITE, lazy=True)
 
-    lines = write("clean_transactions", clean(rows.filter(valid & ~later)))
-    rejected_rows = rejected(rows.filter(~valid | later), broken, offsets)
-    write("rejected_transactions", rejected_rows)
-    write("row_ledger", ledger(rejected_rows, offsets, arguments.as_of))
-    write("sales_cube", sales_cube(lines))
-    write("customers", customers(lines))
+    _, judged = pl.collect_all(
+        [
+            sink("clean_transactions", clean(rows.filter(valid & ~later))),
+            rejected(rows.filter(~valid | later), broken),
+        ],
+        engine="streaming",
+    )
+    lines = pl.scan_parquet(table_file(arguments.out_dir, "clean_transactions"))
+    rejected_rows = located(judged, offsets)
+    pl.collect_all(
+        [
+            sink("rejected_transactions", rejected_rows),
+            sink("row_ledger", ledger(rejected_rows, offsets, arguments.as_of)),
+            sink("sales_cube", sales_cube(lines)),
+            sink("customers", customers(lines)),
+        ],
+        engine="streaming",
+    )
 
 
 if __name__ == "__main__":
