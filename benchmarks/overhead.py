@@ -99,7 +99,7 @@ def _engine(partitions: int, _get) -> dict:
     filesystem = fsspec.filesystem("file", auto_mkdir=True)
     with tempfile.TemporaryDirectory(prefix="dask-etl-overhead-") as folder:
         scratch = Scratch(filesystem, f"{folder}/scratch")
-        writer = PartWriter(filesystem, f"{folder}/table")
+        writer = PartWriter(filesystem, f"{folder}/table", "0" * 8)
         outputs = {_lazy(partitions): writer}
         for needed in (scratch.folder, writer.folder):
             filesystem.makedirs(needed)

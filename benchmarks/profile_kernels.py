@@ -76,7 +76,7 @@ def main(folder: str) -> None:
     written = clean.cast(CLEAN_TRANSACTIONS.schema_for(partitions.schema))
     with tempfile.TemporaryDirectory() as target:
         writer = PartWriter(
-            fsspec.filesystem("file"), target, CLEAN_TRANSACTIONS.encodings
+            fsspec.filesystem("file"), target, "0" * 8, CLEAN_TRANSACTIONS.encodings
         )
         timed("write clean rows", lambda: writer.write(written, 0))
 

@@ -126,6 +126,5 @@ def current_parts(table: Path) -> list[Path]:
     """List the files of the current version of a table, in order."""
     from dask_etl.datasets import PandasParquetDataset
 
-    store = PandasParquetDataset(filepath=str(table)).store
-    manifest = store.manifest()
-    return [Path(store.path(manifest.version, part.name)) for part in manifest.parts]
+    content = PandasParquetDataset(filepath=str(table)).content()
+    return [table / part.name for part in content.parts]

@@ -11,6 +11,7 @@ import pytest
 from click import ClickException
 from kedro.runner import SequentialRunner, ThreadRunner
 
+from dask_etl.datasets import PandasParquetDataset
 from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
 from oracle import TABLES, assert_matches, oracle_tables
@@ -162,8 +163,8 @@ def test_a_run_leaves_nothing_but_tables_and_reports(whole_run):
     project, _ = whole_run
     shape = re.compile(
         r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics))/"
-        r"(versions/[^/]+/(part-\d{5}\.parquet|manifest\.json)|current\.json|writer\.lock)"
-        r"|08_reporting/(\w+\.png|report\.md)"
+        r"(part-\d{5}-[0-9a-f]{8}-[0-9a-f]{16}\.parquet|_delta_log/\d{20}\.json|_writer\.lock)"
+        r"|08_reporting/(\w+\.png|report\.md)|release\.(json|lock)"
     )
     files = (path for path in project.data.rglob("*") if path.is_file())
     names = [path.relative_to(project.data).as_posix() for path in files]
@@ -177,10 +178,13 @@ def test_the_same_run_again_makes_the_same_bytes(whole_run, tmp_path):
     )
     assert again.returncode == 0, again.stderr
     for name in ("01_raw/transactions", *(f"03_primary/dask/{t}" for t in TABLES[:5])):
-        versions = sorted((project.data / name / "versions").iterdir())
+        dataset = PandasParquetDataset(filepath=str(project.data / name))
         contents = [
-            [part.read_bytes() for part in sorted(version.glob("part-*"))]
-            for version in versions
+            [
+                (project.data / name / part.name).read_bytes()
+                for part in dataset.store.content(version).parts
+            ]
+            for version in dataset.versions()
         ]
         assert len(contents) == 2
         assert contents[0] == contents[1], name

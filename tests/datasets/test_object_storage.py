@@ -3,37 +3,26 @@
 import functools
 import re
 
+import pandas as pd
 import pytest
+import s3fs
+from kedro.io import DatasetError
 
-pytest.importorskip("s3fs")
-moto_server = pytest.importorskip("moto.server")
-
-import pandas as pd  # noqa: E402
-import s3fs  # noqa: E402
-from kedro.io import DatasetError  # noqa: E402
-
-import dask_etl.datasets.publish  # noqa: E402
-from dask_etl.datasets import PandasParquetDataset  # noqa: E402
-from dask_etl.datasets.publish import publish  # noqa: E402
-from dask_etl.errors import StorageError, explanation  # noqa: E402
-from oracle.raw_files import dirty_transactions, write_raw  # noqa: E402
-from support.engine_runs import TABLES, describe, raw_dataset, stored  # noqa: E402
+import dask_etl.datasets.publish
+from dask_etl.datasets import PandasParquetDataset
+from dask_etl.datasets.publish import publish
+from dask_etl.errors import explanation
+from dask_etl.storage.delta import Conflict
+from dask_etl.storage.session import Session
+from oracle.raw_files import dirty_transactions, write_raw
+from support.engine_runs import TABLES, describe, raw_dataset, stored
+from support.s3_server import s3_server
 
 
 @pytest.fixture(scope="module")
 def credentials():
-    server = moto_server.ThreadedMotoServer("127.0.0.1", port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    found = {
-        "key": "a",
-        "secret": "b",
-        "endpoint_url": f"http://127.0.0.1:{port}",
-    }
-    s3fs.S3FileSystem(**found).mkdir("bucket")
-    yield found
-    server.stop()
-    s3fs.S3FileSystem.clear_instance_cache()
+    with s3_server() as options:
+        yield options
 
 
 def tables(credentials):
@@ -58,10 +47,10 @@ def test_engine_writes_to_object_storage_and_goes_on_there(
     write_raw(raw, dirty_transactions(40, 1), 4)
     with monkeypatch.context() as patch:
 
-        def fail(staged):
+        def fail(session, staged):
             raise RuntimeError("the process dies before its commit")
 
-        patch.setattr(dask_etl.datasets.publish, "commit", fail)
+        patch.setattr(Session, "commit", fail)
         with pytest.raises(RuntimeError, match="dies"):
             run(raw, credentials)
     assert {dataset.exists() for dataset in tables(credentials).values()} == {False}
@@ -83,36 +72,50 @@ def test_engine_writes_to_object_storage_and_goes_on_there(
 
     datasets = tables(credentials)
     assert sum(datasets["row_ledger"].load()["rows_read"]) == 40
-    filesystem = datasets["customers"].store.filesystem
-    filesystem.invalidate_cache()
-    left = [path for path in filesystem.find("bucket/data") if "/versions/" not in path]
-    assert sorted(left) == sorted(f"bucket/data/{name}/current.json" for name in TABLES)
     for dataset in datasets.values():
         stored(dataset)
+    filesystem = s3fs.S3FileSystem(**credentials)
+    filesystem.invalidate_cache()
+    needed = {
+        f"bucket/data/{name}/{part.name}"
+        for name, dataset in datasets.items()
+        for part in dataset.content().parts
+    }
+    left = {path for path in filesystem.find("bucket/data") if "_delta_log" not in path}
+    markers = {f"bucket/data/{name}/_writer.lock" for name in TABLES}
+    assert left == needed | markers | {"bucket/data/release.json"}
 
 
-def test_one_writer_on_object_storage(credentials):
-    first, second = (tables(credentials)["customers"].store for _ in range(2))
-    first.acquire()
-    with pytest.raises(StorageError, match=re.escape("remove bucket/data/customers")):
-        second.acquire()
-    first.release()
-    second.acquire()
-    second.release()
+def test_of_two_runs_the_second_is_refused_and_no_lock_stays(credentials, tmp_path):
+    """The first one dies, as far as anybody can see, and a third goes on."""
+    raw = tmp_path / "raw"
+    write_raw(raw, dirty_transactions(40, 2), 2)
+    works = []
+    for _ in range(2):
+        datasets = tables(credentials)
+        lazies = describe(raw_dataset(raw, 10).load())
+        outputs = {datasets[name]: lazy for name, lazy in lazies.items()}
+        works.append(dask_etl.datasets.publish.stage(outputs, resume=False))
+    dask_etl.datasets.publish.commit([works[0]])
+    with pytest.raises(Conflict, match=r"another run committed .* Run again"):
+        dask_etl.datasets.publish.commit([works[1]])
+    run(raw, credentials)
+    assert tables(credentials)["row_ledger"].load()["rows_read"].sum() == 40
 
 
 def test_versions_on_object_storage(credentials):
     for number in range(4):
         dataset = PandasParquetDataset(
-            filepath="s3://bucket/numbers", credentials=credentials
+            filepath="s3://bucket/more/numbers", credentials=credentials
         )
         dataset.save(pd.DataFrame({"number": [number]}))
     assert dataset.load()["number"].tolist() == [3]
-    store = dataset.store
-    assert len(store.versions()) == 2
-    assert len(store.filesystem.ls("bucket/numbers/versions")) == 2
-    part = store.path(store.current(), "part-00000.parquet")
-    store.filesystem.pipe_file(part, b"PAR1")
+    assert [version.version for version in dataset.versions()] == [3, 2]
+    location = dataset.store.location
+    found = location.filesystem.ls(location.path, detail=False)
+    assert sum(path.endswith(".parquet") for path in found) == 2
+    [part] = dataset.content().parts
+    location.filesystem.pipe_file(location.file(part.name), b"PAR1")
     with pytest.raises(Exception, match="truncated or was replaced"):
         dataset.load()
 

@@ -86,7 +86,7 @@ def interrupted(tmp_path, log):
 
 def finished(folder):
     """The partitions that an interrupted run has receipts for, by stage."""
-    receipts = folder.glob("clean_transactions/scratch/*/stage-*.json")
+    receipts = folder.glob("clean_transactions/_scratch/*/stage-*.json")
     return Counter(
         path.name.rpartition("-")[0] for path in receipts if path.name.count("-") == 2
     )
@@ -173,17 +173,17 @@ def spoil(path, how):
 @pytest.mark.parametrize(
     ("what", "how"),
     [
-        ("clean_transactions/versions/*/part-*.parquet", "flipped"),
-        ("clean_transactions/versions/*/part-*.parquet", "cut"),
-        ("rejected_transactions/versions/*/part-*.parquet", "gone"),
-        ("clean_transactions/scratch/*/stage-3-?????.json", "flipped"),
-        ("clean_transactions/scratch/*/stage-3-?????.json", "empty"),
-        ("clean_transactions/scratch/*/stage-3-customers-*.arrow", "flipped"),
-        ("clean_transactions/scratch/*/stage-3-customers-*.arrow", "gone"),
-        ("clean_transactions/scratch/*/stage-0-keys-?????.arrow", "empty"),
-        ("clean_transactions/scratch/*/stage-0-keys-merged-?????.arrow", "cut"),
-        ("clean_transactions/scratch/*/attempt.json", "flipped"),
-        ("clean_transactions/scratch/*/attempt.json", "gone"),
+        ("clean_transactions/part-*.parquet", "flipped"),
+        ("clean_transactions/part-*.parquet", "cut"),
+        ("rejected_transactions/part-*.parquet", "gone"),
+        ("clean_transactions/_scratch/*/stage-3-?????.json", "flipped"),
+        ("clean_transactions/_scratch/*/stage-3-?????.json", "empty"),
+        ("clean_transactions/_scratch/*/stage-3-customers-*.arrow", "flipped"),
+        ("clean_transactions/_scratch/*/stage-3-customers-*.arrow", "gone"),
+        ("clean_transactions/_scratch/*/stage-0-keys-?????.arrow", "empty"),
+        ("clean_transactions/_scratch/*/stage-0-keys-merged-?????.arrow", "cut"),
+        ("clean_transactions/_scratch/*/attempt.json", "flipped"),
+        ("clean_transactions/_scratch/*/attempt.json", "gone"),
     ],
 )
 def test_damaged_work_of_a_killed_run_is_done_again(tmp_path, log, what, how):
@@ -192,13 +192,12 @@ def test_damaged_work_of_a_killed_run_is_done_again(tmp_path, log, what, how):
     child = start(slowed_run, raw, folder, 0.02, log)
     child.wait_for(lambda: finished(folder)["stage-3"] >= 3)
     child.kill()
-    current = {dataset.store.current() for dataset in tables_in(folder).values()}
-    assert current == {None}
-    done = {path.stem for path in folder.glob("clean_transactions/scratch/*/*.json")}
+    assert not any(dataset.exists() for dataset in tables_in(folder).values())
+    done = {path.stem for path in folder.glob("clean_transactions/_scratch/*/*.json")}
     damaged = sorted(
         path
         for path in folder.glob(what)
-        if path.suffix != ".parquet" or path.stem.replace("part", "stage-3") in done
+        if path.suffix != ".parquet" or f"stage-3-{path.name[5:10]}" in done
     )[0]
     spoil(damaged, how)
 

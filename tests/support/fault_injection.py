@@ -4,6 +4,7 @@ import functools
 import json
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
@@ -23,6 +24,8 @@ import pytest
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
 from dask_etl.pipelines.etl_dask import kernels
+from dask_etl.storage.delta import Log
+from dask_etl.storage.names import number_in
 from dask_etl.storage.parts import PartFile, PartWriter
 from oracle.raw_files import AS_OF
 from support.engine_runs import TABLES, describe, raw_dataset, stored
@@ -83,25 +86,36 @@ def _slowed(step: Callable, seconds: float, log: Path | None) -> Callable:
 
 def contents(
     datasets: Mapping[str, PandasParquetDataset],
-) -> dict[str, tuple[PartFile, ...]]:
-    """What readers get of every table: the parts, compared with their checksums."""
-    for dataset in datasets.values():
+) -> dict[str, list[tuple[int, int, int, str]]]:
+    """What readers get of every table: number, rows, size and checksum of the parts.
+
+    The names also tell which attempt wrote a part: that differs, the bytes do not.
+    """
+    found = {}
+    for name, dataset in datasets.items():
         stored(dataset)
-    return {name: dataset.store.manifest().parts for name, dataset in datasets.items()}
+        found[name] = [
+            (number_in(part.name), part.rows, part.bytes, part.checksum)
+            for part in dataset.content().parts
+        ]
+    return found
 
 
 def strays(datasets: Mapping[str, PandasParquetDataset]) -> list[str]:
     """Files in the tables' folders that no version of them needs."""
     found = []
     for dataset in datasets.values():
-        root = Path(dataset.store.root)
-        known = {root / "current.json", root / "writer.lock"}
-        for version in dataset.store.versions():
-            folder = Path(dataset.store.path(version))
-            parts = dataset.store.manifest(version).parts
-            known |= {folder / "manifest.json", *(folder / part.name for part in parts)}
-        files = (path for path in root.rglob("*") if path.is_file())
-        found += [str(path) for path in files if path not in known]
+        root = Path(dataset.store.location.path)
+        known = {root / "_writer.lock"}
+        for version in dataset.versions():
+            parts = dataset.store.content(version).parts
+            known |= {root / part.name for part in parts}
+        log = re.compile(r"\d{20}(\.checkpoint)?\.(json|parquet)|_last_checkpoint")
+        for path in root.rglob("*"):
+            in_log = path.parent == root / "_delta_log" and log.fullmatch(path.name)
+            if path.is_file() and path not in known and not in_log:
+                found.append(str(path))
+        found += [str(path) for path in root.parent.glob("*.tmp")]
     return found
 
 
@@ -181,9 +195,15 @@ def die_at_file_operation(number: int, function: Callable, *arguments: Any) -> N
 
 
 def _watch(act: Callable[[int], None]) -> list[str]:
-    """Have every opening for writing, renaming, removing and making of folders seen."""
+    """Have every change to the file system seen.
+
+    That is opening for writing, renaming, removing and making of folders; and what the
+    Delta library does at once, before it and after it.
+    """
     seen: list[str] = []
     lock = threading.Lock()
+    for name in ("overwrite", "replace", "restore", "checkpoint"):
+        setattr(Log, name, _watched(getattr(Log, name), lock, seen, act))
 
     def hook(event: str, arguments: tuple) -> None:
         if event == "open":
@@ -200,6 +220,20 @@ def _watch(act: Callable[[int], None]) -> list[str]:
     dask.config.set(num_workers=1)
     sys.addaudithook(hook)
     return seen
+
+
+def _watched(change: Callable, lock, seen: list[str], act: Callable) -> Callable:
+    @functools.wraps(change)
+    def watched(*arguments):
+        for moment in ("before", "after"):
+            if moment == "after":
+                result = change(*arguments)
+            with lock:
+                act(len(seen))
+                seen.append(f"{moment} {change.__name__}")
+        return result
+
+    return watched
 
 
 def frames(seed: int) -> dict[str, pd.DataFrame]:

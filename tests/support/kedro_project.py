@@ -78,15 +78,17 @@ class Project:
         return [Path(segment.path) for segment in source.segments]
 
     def current(self, name: str) -> str:
-        """The version of a catalog entry that readers get."""
-        return PandasParquetDataset(filepath=str(self.folder(name))).store.current()
+        """The run whose version of a catalog entry readers get."""
+        dataset = PandasParquetDataset(filepath=str(self.folder(name)))
+        state = dataset.session.state
+        return state.events[state.current(dataset.store.name).release].run_id
 
     def snapshot(self) -> dict[str, bytes]:
         """Every byte of the data but lock files."""
         return {
             str(path.relative_to(self.data)): path.read_bytes()
             for path in sorted(self.data.rglob("*"))
-            if path.is_file() and path.name != "writer.lock"
+            if path.is_file() and path.suffix != ".lock"
         }
 
     def reads(self, folder: Path, as_of: datetime, **options) -> "Project":

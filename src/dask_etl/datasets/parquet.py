@@ -1,6 +1,7 @@
 """Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
 
 import json
+import posixpath
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
@@ -21,11 +22,16 @@ from kedro_datasets._typing import TablePreview
 
 from dask_etl.engine.frames import from_files
 from dask_etl.errors import StorageError, TableMissing
+from dask_etl.storage.delta import Content, storable
 from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.folder import name_in, parquet_paths, read_folder
 from dask_etl.storage.frames import from_pandas, to_pandas
+from dask_etl.storage.location import Location
+from dask_etl.storage.names import is_ours, stable_name
 from dask_etl.storage.parts import PartReader, Segment, partitions, sensible_rows
-from dask_etl.storage.versions import VersionStore, is_unfinished
+from dask_etl.storage.release import Release, Released, nearest_release
+from dask_etl.storage.session import Session, session_of
+from dask_etl.storage.store import TableStore
 from dask_etl.tables import Table, find_table
 
 
@@ -38,10 +44,10 @@ class Source:
 
 
 class VersionedParquetDataset(AbstractDataset):
-    """A table of Parquet parts, written as atomic versions.
+    """A Delta Lake table, put in force together with others by one release.
 
-    A folder without versions is read as a plain folder of Parquet files that others
-    wrote.
+    A Delta Lake table of others is read as it is now, and a folder without a commit
+    log as a plain folder of Parquet files; neither is ever written to.
 
     Catalog entry::
 
@@ -49,10 +55,14 @@ class VersionedParquetDataset(AbstractDataset):
           type: dask_etl.datasets.PandasParquetDataset
           filepath: data/03_primary/dask/sales_cube
           schema: sales_cube
+          release: data
           keep_versions: 2
 
     Args:
-        filepath: folder of the table, on any fsspec file system.
+        filepath: folder of the table, on a disk or on S3.
+        release: the folder above it whose ``release.json`` says which version is in
+            force; tables of one release can change together. By default the nearest
+            above the table that has one, or else the folder that the table is in.
         schema: what the table is: a :class:`dask_etl.tables.Table`, the dotted path
             of one, or the name of one of ours; None to take the types of the data as
             they are.
@@ -75,6 +85,7 @@ class VersionedParquetDataset(AbstractDataset):
         self,
         *,
         filepath: str,
+        release: str | None = None,
         schema: Table | str | None = None,
         rows_per_partition: int = 1_000_000,
         keep_versions: int = 2,
@@ -94,8 +105,11 @@ class VersionedParquetDataset(AbstractDataset):
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
         self.metadata = metadata
-        root = self._filesystem._strip_protocol(path)
-        self.store = VersionStore(self._filesystem, root, keep_versions)
+        location = Location(self._filesystem, self._filesystem._strip_protocol(path))
+        home = _release_folder(location, release)
+        self.store = TableStore(location, Release(home), keep_versions)
+        # The data sets of a catalog have one save version, and see one release.
+        self._session = session_of(self.store.release, self._version.save)
         self._published: Any = None
 
     def _describe(self) -> dict[str, Any]:
@@ -108,27 +122,37 @@ class VersionedParquetDataset(AbstractDataset):
 
     def _exists(self) -> bool:
         try:
-            if self.store.current() is None and self._version.load is None:
-                return bool(self._plain_paths())
-            return self.store.manifest(self._version.load) is not None
+            if self._version.load is not None:
+                return bool(
+                    self.session.state.find(self.store.name, self._version.load)
+                )
+            return (
+                self.session.has(self.store)
+                or self.store.foreign_content() is not None
+                or bool(self._plain_paths())
+            )
         except StorageError:
             return False
 
     @property
-    def save_version(self) -> str:
-        """The version that a save makes: the run's, told apart if it saved before."""
-        wanted = self._version.save or generate_timestamp()
-        known = self.store.versions()
-        saves = [
-            int(v.removeprefix(f"{wanted}-")) for v in known if _is_save(v, wanted)
-        ]
-        if wanted in known:
-            saves.append(1)
-        return f"{wanted}-{max(saves) + 1}" if saves else wanted
+    def session(self) -> Session:
+        """What the tables of the release are for whoever uses this data set.
+
+        Those of a catalog share a view of one moment, and what they wrote since; one
+        without a catalog looks anew each time.
+        """
+        if self._version.save is None:
+            return Session(self.store.release)
+        return self._session
+
+    @property
+    def run_id(self) -> str:
+        """The name of the run, as the history of the table has it."""
+        return self._version.save or generate_timestamp()
 
     def written_schema(self, found: pa.Schema) -> pa.Schema:
         """Return the schema of the table when its data has the columns found."""
-        return found if self.table is None else self.table.schema_for(found)
+        return storable(found) if self.table is None else self.table.schema_for(found)
 
     def table_of(self, data: Any) -> pa.Table:
         """Convert a pandas frame (or Arrow table) to the schema of the table.
@@ -145,7 +169,7 @@ class VersionedParquetDataset(AbstractDataset):
             )
         if self.table is None:
             table = pa.Table.from_pandas(data, preserve_index=False)
-            return table.replace_schema_metadata(None)
+            return table.cast(self.written_schema(table.schema))
         varying = [name for name in data if name in self.table.variants]
         found = pa.Schema.from_pandas(data[varying], preserve_index=False)
         target = self.table.schema_for(found)
@@ -161,26 +185,46 @@ class VersionedParquetDataset(AbstractDataset):
         """What the writer of the parts should know of the columns."""
         return BY_TYPE if self.table is None else self.table.encodings
 
+    def content(self) -> Content:
+        """Return the columns and parts of the version that a load would get.
+
+        Raises:
+            TableMissing: there is no such table, or it is a plain folder.
+        """
+        content = self.session.content(self.store, self._version.load)
+        if content is None:
+            raise TableMissing(
+                f"{self.store.location.path}: nothing has been written here yet"
+            )
+        return content
+
+    def versions(self) -> tuple[Released, ...]:
+        """Return the versions that are kept, newest first."""
+        return self.session.state.tables.get(self.store.name, ())
+
     def count_rows(self) -> int:
-        """Return the number of rows of the current version."""
-        return self.store.manifest().rows
+        """Return the number of rows of the version that a load would get."""
+        content = self.session.content(self.store, self._version.load)
+        if content is None:
+            return sum(segment.rows for segment in self.source().segments)
+        return content.rows
 
     def check_own(self) -> None:
         """Refuse to write where a table of this project should not be.
 
         Raises:
             StorageError: the path climbs out of the folder that it begins with; or
-                others' Parquet files are there, which a version would hide.
+                others' Parquet files are there, which a table would hide.
         """
         if ".." in self._filepath.parts:
             raise StorageError(
                 f"{self._filepath}: tables are not written to paths with '..'. Write "
                 "the folder out."
             )
-        if self.store.current() is None and (found := self._plain_paths()):
+        if not self.session.has(self.store) and (found := self._plain_paths()):
             raise StorageError(
                 f"{self._filepath}: holds {len(found):,} Parquet files that this project "
-                "did not write, and a new version would hide them. Leave out the "
+                "did not write, and a table would hide them. Leave out the "
                 "pipeline that writes this table, or give it another filepath."
             )
 
@@ -214,21 +258,21 @@ class VersionedParquetDataset(AbstractDataset):
             StorageError: nothing to read, or a file is damaged.
         """
         unify = self.table and self.table.unify
-        if self.store.current() is None and self._version.load is None:
+        content = self.session.content(self.store, self._version.load)
+        if content is None:
             segments, found = self._plain_files(unify is not None)
         else:
-            manifest = self.store.manifest(self._version.load)
-            found = {"manifest": manifest.schema}
+            found = {"log": content.schema}
             segments = [
                 Segment(
-                    self.store.path(manifest.version, part.name),
-                    part.name,
+                    self.store.location.file(part.name),
+                    stable_name(part.name),
                     0,
                     part.rows,
                     part.bytes,
                     checksum=part.checksum,
                 )
-                for part in manifest.parts
+                for part in content.parts
             ]
         schema = unify(found) if unify else next(iter(found.values()))
         conform = self.table and self.table.conform
@@ -240,23 +284,27 @@ class VersionedParquetDataset(AbstractDataset):
         Raises:
             StorageError: it cannot be told whether they are others'.
         """
-        root = self.store.root
+        root = self.store.location.path
         paths = parquet_paths(self._filesystem, root)
-        unfinished = [p for p in paths if is_unfinished(name_in(root, p))]
-        if unfinished and len(unfinished) < len(paths):
+        # In a folder of ours they are parts that were never released; anywhere else
+        # they are somebody's copies.
+        unreleased = [path for path in paths if is_ours(name_in(root, path))]
+        if not unreleased or not self.store.is_marked():
+            return paths
+        if len(unreleased) < len(paths):
             raise StorageError(
-                f"{root}: holds Parquet files of others beside {unfinished[0]}, which "
-                "looks like part of an unfinished version of a table of this project. "
-                "Move the one or the other to a folder of its own."
+                f"{root}: holds Parquet files of others beside {unreleased[0]}, which "
+                "is part of a table of this project. Move the one or the other to a "
+                "folder of its own."
             )
-        return [] if unfinished else paths
+        return []
 
     def _plain_files(self, may_differ: bool) -> tuple[list[Segment], dict]:
-        root = self.store.root
+        root = self.store.location.path
         paths = self._plain_paths()
         if not paths:
             raise TableMissing(
-                f"{root}: no table here, neither versions of this project's "
+                f"{root}: no table here, neither one of this project's "
                 "making nor *.parquet files. Run the pipeline that writes it, or "
                 "correct the path."
             )
@@ -283,8 +331,21 @@ class VersionedParquetDataset(AbstractDataset):
         return segments, found
 
 
-def _is_save(version: str, wanted: str) -> bool:
-    return version.startswith(f"{wanted}-") and version[len(wanted) + 1 :].isdecimal()
+def _release_folder(table: Location, given: str | None) -> Location:
+    """Return the folder of the release file of a table."""
+    if given is None:
+        return nearest_release(table)
+    path = given.rstrip("/")
+    home = replace(table, path=table.filesystem._strip_protocol(path))
+    if not table.is_local or posixpath.isabs(path) or "://" in path:
+        return home
+    # Kedro makes the table's path absolute, in the project's folder, and not this one.
+    above = PurePosixPath(table.path).parents
+    if PurePosixPath(home.path) in above:
+        return home
+    steps = PurePosixPath(path).parts
+    fitting = (str(p) for p in above if p.parts[-len(steps) :] == steps)
+    return replace(table, path=next(fitting, home.path))
 
 
 def _differences(one: pa.Schema, other: pa.Schema) -> str:

@@ -1,8 +1,9 @@
-"""Write the outputs of one node together: stage all, then commit all."""
+"""Write tables that change together: stage all, then commit all."""
 
 import logging
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -14,14 +15,43 @@ from dask_etl.engine.fingerprint import fingerprint
 from dask_etl.engine.frames import write_frame
 from dask_etl.engine.partitions import Lazy
 from dask_etl.engine.scratch import ATTEMPT, Scratch
-from dask_etl.errors import StorageError
+from dask_etl.storage.delta import Content
+from dask_etl.storage.names import new_attempt
 from dask_etl.storage.parts import PartFile, PartWriter
-from dask_etl.storage.versions import commit
+from dask_etl.storage.session import Session, refuse_other_release
+from dask_etl.storage.store import Attempt, Staged
 
 logger = logging.getLogger(__name__)
 
-Written = tuple[pa.Schema, list[PartFile]]
 Outputs = Mapping[VersionedParquetDataset, Any]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Tables that are written, and that nobody but their session sees yet.
+
+    Attributes:
+        session: whose work it is.
+        staged: the tables.
+        scratch: what a run that broke off now could go on from.
+    """
+
+    session: Session
+    staged: tuple[Staged, ...]
+    scratch: Scratch | None
+
+    def tidy(self) -> None:
+        """Remove what the next run cannot use any more; the commit stands anyway."""
+        try:
+            if self.scratch is not None:
+                self.scratch.clear()
+        except OSError as error:
+            logger.warning("%s: cannot be removed (%s)", self.scratch.folder, error)
+
+    def abandon(self) -> None:
+        """Leave the tables as they were before; others may write them."""
+        self.session.forget(self.staged)
+        _free(each.store for each in self.staged)
 
 
 def publish(outputs: Outputs, resume: bool = True) -> None:
@@ -38,115 +68,150 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
     Raises:
         StorageError: something stands in the way of writing; nothing was changed.
     """
-    _check(outputs)
-    locked = []
-    try:
-        # In one order everywhere: of two runs, one gets all the tables.
-        for dataset in sorted(outputs, key=lambda dataset: dataset.store.root):
-            dataset.store.acquire()
-            locked.append(dataset.store)
-        versions = {dataset: dataset.save_version for dataset in outputs}
-        lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
-        scratch = _scratch(lazies, resume)
-        for dataset in outputs:
-            # Work that an interrupted run left for another computation.
-            home = _scratch_home(dataset)
-            if scratch is None or home.folder != posixpath.dirname(scratch.folder):
-                home.clear()
-        earlier = _earlier_attempt(scratch, versions)
-        for dataset, version in versions.items():
-            dataset.store.begin(version, earlier.get(dataset.store.root, []))
-        writers = {
-            dataset: PartWriter(
-                dataset.store.filesystem,
-                dataset.store.path(version),
-                dataset.encodings,
-            )
-            for dataset, version in versions.items()
-        }
-        written = _write_lazy(lazies, writers, scratch)
-        for dataset in outputs.keys() - lazies.keys():
-            written[dataset] = _write(dataset, outputs[dataset], writers[dataset])
-        for dataset, version in versions.items():
-            dataset.store.stage(version, *written[dataset])
-        commit([(dataset.store, version) for dataset, version in versions.items()])
-        if scratch is not None:
-            _scratch_home(next(iter(lazies))).clear()
-    finally:
-        for store in locked:
-            store.release()
+    commit([stage(outputs, resume)])
 
 
-def _check(outputs: Outputs) -> None:
-    first = next(iter(outputs)).store
+def stage(outputs: Outputs, resume: bool = True) -> Work:
+    """Write data that is committed later; until then the tables' session alone sees it.
+
+    The tables are kept from other writers until the work is committed or abandoned.
+    Arguments and errors are those of :func:`publish`.
+    """
     for dataset in outputs:
         dataset.check_own()
-        if dataset.store.filesystem != first.filesystem:
-            raise StorageError(
-                f"{first.root} and {dataset.store.root} are outputs of one node, but "
-                "on different file systems (or with different options): they could "
-                "not be committed together. Give both one data_root."
-            )
+    stores = [dataset.store for dataset in outputs]
+    refuse_other_release(stores)
+    try:
+        # In one order everywhere: of two runs, one gets all the tables.
+        for store in sorted(stores, key=lambda store: store.location.path):
+            store.acquire()
+        return _stage(outputs, resume)
+    except BaseException:
+        _free(stores)
+        raise
 
 
-def _scratch(lazies: Outputs, resume: bool) -> Scratch | None:
+def commit(work: Sequence[Work]) -> None:
+    """Put all tables of some pieces of work in force, or none.
+
+    Raises:
+        StorageError: something stands in the way; nothing was changed.
+    """
+    staged = [each for piece in work for each in piece.staged]
+    try:
+        refuse_other_release([each.store for each in staged])
+        work[0].session.commit(staged)
+        for piece in work:
+            piece.tidy()
+    finally:
+        for piece in work:
+            piece.abandon()
+
+
+def _free(stores) -> None:
+    for store in stores:
+        store.free()
+
+
+def _stage(outputs: Outputs, resume: bool) -> Work:
+    lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
+    first = next(iter(outputs))
+    run_id = first.run_id
+    attempts = {dataset: dataset.store.begin(run_id) for dataset in outputs}
+    scratch = _scratch(lazies, resume, attempts.values())
+    for dataset in outputs:
+        # Work that an interrupted run left for another computation.
+        home = _scratch_home(dataset)
+        if scratch is None or home.folder != posixpath.dirname(scratch.folder):
+            home.clear()
+    name = _attempt_name(scratch, attempts.values())
+    attempts = {d: replace(attempt, name=name) for d, attempt in attempts.items()}
+    writers = {
+        dataset: PartWriter(
+            dataset.store.location.filesystem,
+            dataset.store.location.path,
+            name,
+            dataset.encodings,
+        )
+        for dataset in outputs
+    }
+    written = _write_lazy(lazies, writers, scratch)
+    for dataset in outputs.keys() - lazies.keys():
+        written[dataset] = _write(dataset, outputs[dataset], writers[dataset])
+    staged = tuple(
+        attempt.overwrite(written[dataset]) for dataset, attempt in attempts.items()
+    )
+    home = _scratch_home(next(iter(lazies))) if lazies else None
+    first.session.stage(staged)
+    return Work(first.session, staged, home)
+
+
+def _scratch(
+    lazies: Outputs, resume: bool, attempts: Collection[Attempt]
+) -> Scratch | None:
     """Open the scratch folder of these lazy tables, beside the first of them."""
     if not lazies:
         return None
     home = _scratch_home(next(iter(lazies)))
     scratch = Scratch(home.filesystem, home.path(fingerprint(lazies.values())))
-    if not (resume and scratch.receipt(ATTEMPT)):
+    receipt = scratch.receipt(ATTEMPT)
+    if not (resume and receipt) or _is_committed(receipt["attempt"], attempts):
         home.clear()
         home.filesystem.makedirs(scratch.folder, exist_ok=True)
     return scratch
 
 
 def _scratch_home(dataset: VersionedParquetDataset) -> Scratch:
-    store = dataset.store
-    return Scratch(store.filesystem, posixpath.join(store.root, "scratch"))
+    location = dataset.store.location
+    return Scratch(location.filesystem, location.file("_scratch"))
 
 
-def _earlier_attempt(
-    scratch: Scratch | None, versions: Mapping[VersionedParquetDataset, str]
-) -> dict[str, list[str]]:
-    """Return, by table, the versions that interrupted attempts were writing.
-
-    This attempt is added to the list first, so that the next one finds its work too.
-    """
-    if scratch is None:
-        return {}
-    earlier = scratch.receipt(ATTEMPT) or {}
-    if earlier:
-        logger.info("Resuming an interrupted run: finished partitions are kept")
-    scratch.write_receipt(
-        ATTEMPT,
-        {
-            dataset.store.root: [*earlier.get(dataset.store.root, []), version]
-            for dataset, version in versions.items()
-        },
+def _is_committed(name: str, attempts: Collection[Attempt]) -> bool:
+    """Tell whether an attempt came to its end, but for the removal of its scratch."""
+    return any(
+        attempt.is_in_force(name) for attempt in attempts if attempt.base is not None
     )
-    return earlier
+
+
+def _attempt_name(scratch: Scratch | None, attempts: Collection[Attempt]) -> str:
+    """Name this attempt; like the interrupted one whose parts it takes over in place."""
+    receipt = scratch and scratch.receipt(ATTEMPT)
+    if receipt:
+        logger.info("Resuming an interrupted run: finished partitions are kept")
+        return receipt["attempt"]
+    for attempt in attempts:
+        # Room is made first of all; but not for parts of which others may be alive.
+        if attempt.store.location.is_local:
+            attempt.sweep()
+    name = new_attempt()
+    if scratch is not None:
+        scratch.write_receipt(ATTEMPT, {"attempt": name})
+    return name
 
 
 def _write_lazy(
     lazies: Outputs, writers: Mapping[VersionedParquetDataset, PartWriter], scratch
-) -> dict[VersionedParquetDataset, Written]:
+) -> dict[VersionedParquetDataset, Content]:
     if not lazies:
         return {}
     parts = execute({lazy: writers[d] for d, lazy in lazies.items()}, scratch)
-    return {dataset: (lazy.schema, parts[lazy]) for dataset, lazy in lazies.items()}
+    return {
+        dataset: Content(lazy.schema, tuple(parts[lazy]))
+        for dataset, lazy in lazies.items()
+    }
 
 
-def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Written:
+def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Content:
     if not isinstance(data, (pd.DataFrame, pa.Table)) and hasattr(data, "to_delayed"):
         schema = dataset.table_of(data._meta).schema
-        return schema, write_frame(data, schema, writer)
-    parts, schema = [], None
+        return Content(schema, tuple(write_frame(data, schema, writer)))
+    parts: list[PartFile] = []
+    schema = None
     for number, rows in enumerate(_slices(data, dataset.rows_per_partition)):
         table = dataset.table_of(rows)
         schema = table.schema
         parts.append(writer.write(table, number))
-    return schema, parts
+    return Content(schema, tuple(parts))
 
 
 def _slices(data: Any, rows: int) -> Iterator[Any]:

@@ -1,17 +1,34 @@
-"""The outputs of a node are committed together."""
+"""What changes together: the tables of a node, and those of a pipeline of one engine."""
 
+import threading
+from collections import Counter
 from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
+from kedro.pipeline.node import Node
 
 
 class CommitHooks:
-    """Writes the versioned outputs of a node together, all or none."""
+    """Writes the tables of a pipeline and commits them together, all or none.
+
+    Nodes of one registered pipeline and one namespace belong together: their tables
+    are staged as they come, seen by the later nodes of the run, and put in force by
+    the last of them. Nodes without a namespace commit what they write at once.
+    """
 
     def __init__(self) -> None:
         self._resume = True
+        # ThreadRunner calls from several threads.
+        self._lock = threading.RLock()
+        self._begin(())
+
+    def _begin(self, nodes) -> None:
+        self._left = Counter(filter(None, map(_group, nodes)))
+        self._staged: dict[tuple[str, ...], list] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -19,18 +36,64 @@ class CommitHooks:
         self._resume = context.config_loader["parameters"].get("resume", True)
 
     @hook_impl
-    def after_node_run(self, catalog: DataCatalog, outputs: dict[str, Any]) -> None:
-        """Stage and commit; Kedro's saves that follow find the work done."""
-        from dask_etl.datasets.parquet import VersionedParquetDataset
+    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+        """Count the nodes that belong together."""
+        # Ctrl-C ends a run without telling hooks; a notebook goes on.
+        self.on_pipeline_error()
+        self._begin(pipeline.nodes)
 
-        together = {}
-        for name, data in outputs.items():
-            dataset = catalog.get(name)
-            if isinstance(dataset, VersionedParquetDataset):
-                together[dataset] = data
-        if together:
-            from dask_etl.datasets.publish import publish
+    @hook_impl
+    def after_node_run(
+        self, node: Node, catalog: DataCatalog, outputs: dict[str, Any]
+    ) -> None:
+        """Stage, and commit if nothing is missing; Kedro's saves find the work done."""
+        together = _tables(catalog, outputs)
+        group = _group(node)
+        with self._lock:
+            if together:
+                from dask_etl.datasets.publish import stage
 
-            publish(together, self._resume)
-            for dataset, data in together.items():
-                dataset.expect(data)
+                work = stage(together, self._resume)
+                self._staged.setdefault(group or (node.name,), []).append(work)
+                for dataset, data in together.items():
+                    dataset.expect(data)
+            self._left[group] -= 1
+            if group is None or self._left[group] <= 0:
+                self._commit(group or (node.name,))
+
+    @hook_impl
+    def on_pipeline_error(self) -> None:
+        """Leave all tables that are not committed as they were."""
+        with self._lock:
+            for staged in self._staged.values():
+                for work in staged:
+                    work.abandon()
+            self._staged.clear()
+
+    def _commit(self, group: tuple[str, ...]) -> None:
+        staged = self._staged.pop(group, [])
+        if staged:
+            from dask_etl.datasets.publish import commit
+
+            commit(staged)
+
+
+def _tables(catalog: DataCatalog, outputs: dict[str, Any]) -> dict[Any, Any]:
+    """Return those outputs that are tables of ours, by data set."""
+    from dask_etl.datasets.parquet import VersionedParquetDataset
+
+    found = {}
+    for name, data in outputs.items():
+        dataset = catalog.get(name)
+        # A dataset that is also held in memory wraps the one that writes.
+        dataset = getattr(dataset, "_dataset", dataset)
+        if isinstance(dataset, VersionedParquetDataset):
+            found[dataset] = data
+    return found
+
+
+def _group(node: Node) -> tuple[str, ...] | None:
+    """Name what a node belongs to; None if to nothing but itself."""
+    if not node.namespace:
+        return None
+    return min(node.tags & set(pipelines), default=""), node.namespace.split(".")[0]

@@ -7,10 +7,12 @@ import os
 import posixpath
 import shutil
 import uuid
+from collections.abc import Iterator
 
 import fsspec
 import pyarrow as pa
 import xxhash
+from filelock import FileLock
 from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
@@ -40,17 +42,6 @@ def unseal(text: bytes) -> dict:
     if digest != checksum(json.dumps(content, sort_keys=True).encode()):
         raise ValueError("checksum mismatch: the file was altered")
     return content
-
-
-def check_name(name: str) -> str:
-    """Return the name of a version or part, if it cannot lead out of its folder.
-
-    Raises:
-        StorageError: it could.
-    """
-    if name in ("", ".", "..") or any(character in name for character in "/\\\0"):
-        raise StorageError(f"{name!r} is no name for a version or a part of one")
-    return name
 
 
 def put(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
@@ -94,3 +85,35 @@ def cannot_write(path: str, error: OSError, size: int | None = None) -> StorageE
         f"{path}: cannot be written ({error}). Check the permissions, or point "
         "data_root (conf/*/globals.yml) to a folder of your own."
     )
+
+
+@contextlib.contextmanager
+def locked(path: str, patience: float = 0) -> Iterator[None]:
+    """Hold a lock file on a disk; the kernel frees it when its process dies.
+
+    Args:
+        path: of the file; its folder is made.
+        patience: seconds to wait for another holder.
+
+    Raises:
+        filelock.Timeout: another process holds it.
+        StorageError: nothing can be written, or locked, there.
+    """
+    lock = FileLock(path, timeout=patience, thread_local=False)
+    try:
+        os.makedirs(posixpath.dirname(path), exist_ok=True)
+    except OSError as error:
+        raise cannot_write(posixpath.dirname(path), error) from error
+    try:
+        lock.acquire()
+    except OSError as error:
+        if error.errno in (errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
+            raise StorageError(
+                f"{path}: cannot be locked ({error}). The file system has no locks; "
+                "point data_root (conf/*/globals.yml) to one that has."
+            ) from error
+        raise cannot_write(posixpath.dirname(path), error) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -6,8 +6,9 @@ its row groups, so that small files come together and large ones are taken apart
 
 import functools
 import posixpath
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -17,17 +18,28 @@ from dask_etl.errors import StorageError
 from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.files import checksum, put
 from dask_etl.storage.folder import check_file, footer, state_of, unreadable
+from dask_etl.storage.names import part_name
 from dask_etl.storage.slices import read_slice
 
 
 @dataclass(frozen=True)
 class PartFile:
-    """One Parquet file of a version: name, size and XXH3 checksum of its bytes."""
+    """One Parquet file of a table.
+
+    Attributes:
+        name: its path within the table.
+        rows: how many rows.
+        bytes: its size.
+        checksum: XXH3 of its bytes; None for files of others.
+        statistics: ``minValues``, ``maxValues`` and ``nullCount`` of the columns that
+            readers filter on, as the commit log has them.
+    """
 
     name: str
     rows: int
     bytes: int
-    checksum: str
+    checksum: str | None
+    statistics: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -258,23 +270,61 @@ def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
 
 @dataclass(frozen=True)
 class PartWriter:
-    """Writes the parts of one version of a table; safe to call again for a part.
+    """Writes the parts of one attempt at a table; safe to call again for a part.
 
     Attributes:
         filesystem: where the table lives.
-        folder: the folder of the version.
+        folder: the folder of the table.
+        attempt: what the names of the parts have in common.
         encodings: what the types of the columns do not tell.
+        first: the number of the first part, where others are kept.
     """
 
     filesystem: fsspec.AbstractFileSystem
     folder: str
+    attempt: str
     encodings: Encodings = BY_TYPE
+    first: int = 0
 
     def write(self, table: pa.Table, number: int) -> PartFile:
         """Write part ``number``; readers never see half of it."""
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, **self.encodings.of(table.schema))
+        footers: list[pq.FileMetaData] = []
+        pq.write_table(
+            table,
+            sink,
+            metadata_collector=footers,
+            **self.encodings.of(table.schema),
+        )
         content = sink.getvalue()
-        name = f"part-{number:05d}.parquet"
+        digest = checksum(content)
+        name = part_name(self.first + number, self.attempt, digest)
         put(self.filesystem, posixpath.join(self.folder, name), content)
-        return PartFile(name, len(table), content.size, checksum(content))
+        statistics = statistics_of(footers[0], self.encodings.filtered)
+        return PartFile(name, len(table), content.size, digest, statistics)
+
+
+def statistics_of(footer: pq.FileMetaData, columns: Collection[str]) -> dict[str, Any]:
+    """Take the statistics of some columns from a footer, as the commit log has them."""
+    found: dict[str, Any] = {"minValues": {}, "maxValues": {}, "nullCount": {}}
+    for index in range(footer.num_columns):
+        name = footer.schema.column(index).path
+        if name not in columns:
+            continue
+        groups = [
+            footer.row_group(group).column(index).statistics
+            for group in range(footer.num_row_groups)
+        ]
+        if not all(group and group.has_null_count for group in groups):
+            continue
+        found["nullCount"][name] = sum(group.null_count for group in groups)
+        limits = [group for group in groups if group.has_min_max]
+        if limits:
+            found["minValues"][name] = _plain(min(group.min for group in limits))
+            found["maxValues"][name] = _plain(max(group.max for group in limits))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    is_time = hasattr(value, "isoformat")
+    return value.isoformat().replace("+00:00", "Z") if is_time else value
