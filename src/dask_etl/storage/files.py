@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import fsspec
 import pyarrow as pa
 import xxhash
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
@@ -106,6 +106,8 @@ def locked(path: str, patience: float = 0) -> Iterator[None]:
         raise cannot_write(posixpath.dirname(path), error) from error
     try:
         lock.acquire()
+    except Timeout:  # an OSError, too
+        raise
     except OSError as error:
         if error.errno in (errno.EOPNOTSUPP, errno.ENOLCK, errno.EINVAL):
             raise StorageError(
