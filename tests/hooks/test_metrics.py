@@ -99,7 +99,7 @@ def test_who_reads_metrics_that_cannot_be_kept_gets_those_of_this_run(
     project.run(*ONE)
     damaged_pointer(project)
     seen = []
-    registered = dask_etl.pipeline_registry.register_pipelines()["data_generation"]
+    registered = dask_etl.pipeline_registry.register_pipelines()
     reading = Node(
         lambda metrics, _: seen.append(metrics),
         ["run_metrics", "generation_truth"],
@@ -109,9 +109,12 @@ def test_who_reads_metrics_that_cannot_be_kept_gets_those_of_this_run(
     monkeypatch.setattr(
         dask_etl.pipeline_registry,
         "register_pipelines",
-        lambda: {"__default__": registered + Pipeline([reading])},
+        lambda: {
+            **registered,
+            "generate_and_read": registered["data_generation"] + Pipeline([reading]),
+        },
     )
-    project.run()
+    project.run("generate_and_read")
     [metrics] = seen
     assert "generate" in metrics["node"].tolist()
     [said] = warnings(caplog)
