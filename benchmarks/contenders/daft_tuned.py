@@ -54,7 +54,7 @@ def is_missing(raw, name):
     """Null, or text that is empty or blank."""
     if raw.schema()[name].dtype != DataType.string():
         return col(name).is_null()
-    return col(name).is_null() | col(name).regexp(r"^\s*$")
+    return col(name).is_null() | (col(name).lstrip() == "")
 
 
 def broken_rules(raw, as_of):
