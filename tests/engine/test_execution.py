@@ -85,7 +85,7 @@ def test_an_error_of_one_output_withholds_all(frame, tmp_path, workers):
 
 def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
     """Dask may blame any task, those included that only hold what others share."""
-    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"))
+    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
     scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
     graph = Graph(dict.fromkeys(describe(frame).values(), writer), scratch)
     graph.build()
@@ -101,7 +101,7 @@ def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
 
 def test_foreign_frames_are_named_as_input(tmp_path):
     raw = dd.from_pandas(nullable(dirty_transactions(50, 1)), npartitions=2)
-    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"))
+    writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
     scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
     graph = Graph(dict.fromkeys(describe(raw).values(), writer), scratch)
     graph.build()

@@ -1,6 +1,7 @@
 """Measuring a run never fails it: its tables are committed already."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from kedro.pipeline import Node, Pipeline
@@ -19,9 +20,9 @@ def recorded(project) -> int:
     return metrics(project).load()["run_id"].nunique()
 
 
-def committed(project) -> str:
+def committed(project) -> int:
     folder = str(project.data / "01_raw/transactions")
-    return PandasParquetDataset(filepath=folder).store.current()
+    return PandasParquetDataset(filepath=folder).versions()[0].version
 
 
 def warnings(caplog) -> list[str]:
@@ -33,16 +34,16 @@ def warnings(caplog) -> list[str]:
 
 
 def damaged_part(project):
-    store = metrics(project).store
-    store.filesystem.pipe_file(store.path(store.current(), "part-00000.parquet"), b"?")
+    [segment] = metrics(project).source().segments
+    Path(segment.path).write_bytes(b"?")
 
 
-def damaged_manifest(project):
-    store = metrics(project).store
-    store.filesystem.pipe_file(store.path(store.current(), "manifest.json"), b"?")
+def missing_part(project):
+    [segment] = metrics(project).source().segments
+    Path(segment.path).unlink()
 
 
-@pytest.mark.parametrize("damage", [damaged_part, damaged_manifest])
+@pytest.mark.parametrize("damage", [damaged_part, missing_part])
 def test_damaged_metrics_are_begun_anew_and_it_is_said(project, caplog, damage):
     project.run(*ONE)
     project.run(*ONE)
@@ -59,11 +60,12 @@ def test_damaged_metrics_are_begun_anew_and_it_is_said(project, caplog, damage):
 def locked(project):
     store = metrics(project).store
     store.acquire()
-    return store.release
+    return store.free
 
 
-def damaged_pointer(project):
-    (project.data / "08_reporting/run_metrics/current.json").write_bytes(b"?")
+def damaged_log(project):
+    log = project.data / "08_reporting/run_metrics/_delta_log"
+    max(log.glob("*.json")).write_bytes(b"?")
 
 
 def not_a_folder(project):
@@ -74,7 +76,7 @@ def not_a_folder(project):
 
 OBSTACLES = {
     locked: "another run is writing this table",
-    damaged_pointer: "current.json: unreadable",
+    damaged_log: "run_metrics",
     not_a_folder: "cannot be written",
 }
 
@@ -97,7 +99,7 @@ def test_who_reads_metrics_that_cannot_be_kept_gets_those_of_this_run(
     project, caplog, monkeypatch
 ):
     project.run(*ONE)
-    damaged_pointer(project)
+    damaged_log(project)
     seen = []
     registered = dask_etl.pipeline_registry.register_pipelines()
     reading = Node(

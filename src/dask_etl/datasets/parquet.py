@@ -1,5 +1,6 @@
 """Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
 
+import functools
 import json
 import posixpath
 from collections.abc import Iterable
@@ -105,11 +106,10 @@ class VersionedParquetDataset(AbstractDataset):
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
         self.metadata = metadata
-        location = Location(self._filesystem, self._filesystem._strip_protocol(path))
-        home = _release_folder(location, release)
-        self.store = TableStore(location, Release(home), keep_versions)
-        # The data sets of a catalog have one save version, and see one release.
-        self._session = session_of(self.store.release, self._version.save)
+        root = self._filesystem._strip_protocol(path)
+        self._location = Location(self._filesystem, root)
+        self._release_root = release
+        self._keep_versions = keep_versions
         self._published: Any = None
 
     def _describe(self) -> dict[str, Any]:
@@ -133,6 +133,17 @@ class VersionedParquetDataset(AbstractDataset):
             )
         except StorageError:
             return False
+
+    @functools.cached_property
+    def store(self) -> TableStore:
+        """The table and its place in a release, which is looked for when first used."""
+        home = _release_folder(self._location, self._release_root)
+        return TableStore(self._location, Release(home), self._keep_versions)
+
+    @functools.cached_property
+    def _session(self) -> Session:
+        # The data sets of a catalog have one save version, and see one release.
+        return session_of(self.store.release, self._version.save)
 
     @property
     def session(self) -> Session:
