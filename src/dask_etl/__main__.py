@@ -1,18 +1,19 @@
-"""``dask-etl`` and ``python -m dask_etl``: run the project as an installed package."""
+"""``dask-etl`` and ``python -m dask_etl``: the project as an installed package."""
 
 import sys
 from pathlib import Path
 
-from kedro.framework.cli.utils import find_run_command
 from kedro.framework.project import configure_project
+
+from dask_etl.cli import cli
 
 
 def main(*args, **kwargs):
-    """Run the pipeline that the command line names (all of them by default)."""
-    package_name = Path(__file__).parent.name
-    configure_project(package_name)
+    """Do what the command line says; without a command, run the pipelines."""
+    configure_project(Path(__file__).parent.name)
     kwargs.setdefault("standalone_mode", not hasattr(sys, "ps1"))
-    find_run_command(package_name)(*args, **kwargs)
+    kwargs.setdefault("prog_name", "dask-etl")
+    cli(*args, **kwargs)
 
 
 if __name__ == "__main__":

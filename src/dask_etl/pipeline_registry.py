@@ -7,6 +7,7 @@ from dask_etl.pipelines import (
     data_generation,
     etl_dask,
     etl_pandas,
+    export,
     reporting,
     verification,
 )
@@ -16,7 +17,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name every pipeline that ``kedro run --pipeline`` accepts.
 
     Returns:
-        Pipelines by name; ``__default__`` is the whole story in one run.
+        Pipelines by name; ``__default__`` is the whole story in one run, but for the
+        export, which is for others.
     """
     pipelines = {
         "data_generation": data_generation.create_pipeline(),
@@ -26,4 +28,8 @@ def register_pipelines() -> dict[str, Pipeline]:
         "verification": verification.create_pipeline(),
         "reporting": reporting.create_pipeline(),
     }
-    return {**pipelines, "__default__": sum(pipelines.values(), Pipeline([]))}
+    return {
+        **pipelines,
+        "export": export.create_pipeline(),
+        "__default__": sum(pipelines.values(), Pipeline([])),
+    }

@@ -106,7 +106,7 @@ def test_a_version_that_is_not_kept_is_named(tmp_path):
     store = table_store(tmp_path)
     for number in (1, 2, 3):
         save(store, [number])
-    with pytest.raises(StorageError, match="no version '0'; there are 2 .*, 1 "):
+    with pytest.raises(StorageError, match=r"no version '0'; there are 2 .*, 1 "):
         released_together(store.release.read(), "table", 0)
 
 

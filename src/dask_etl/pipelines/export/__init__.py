@@ -1,0 +1,3 @@
+"""Tables as CSV, for those who do not read Delta Lake tables or Parquet."""
+
+from .pipeline import create_pipeline as create_pipeline
