@@ -80,10 +80,14 @@ def write_report(output: Path) -> None:
             f"There are no measurements in {output}: leave --report-only out, or name "
             "the folder that has them with --output."
         )
-    tables = [pd.read_parquet(output / f"benchmark_{name}.parquet") for name in TABLES]
+    results, summary, overhead = (
+        pd.read_parquet(output / f"benchmark_{name}.parquet") for name in TABLES
+    )
     machine = json.loads((output / "benchmark_machine.json").read_text())
-    (output / "benchmark.md").write_text(render(*tables, machine), encoding="utf-8")
-    draw_benchmark(*tables, machine).savefig(output / "benchmark.png", dpi=150)
+    text = render(results, summary, overhead, machine)
+    (output / "benchmark.md").write_text(text, encoding="utf-8")
+    figure = draw_benchmark(results, summary, overhead, machine)
+    figure.savefig(output / "benchmark.png", dpi=150)
 
 
 if __name__ == "__main__":

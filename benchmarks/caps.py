@@ -136,7 +136,9 @@ def _remove(group: Path) -> None:
 def _systemd(limit: int) -> list[str] | None:
     """systemd makes the group where it runs, for a user of its own too."""
     program = shutil.which("systemd-run")
-    for scope in (["--user"], []) if program else ():
+    if program is None:
+        return None
+    for scope in (["--user"], []):
         prefix = [
             *(program, *scope, "--scope", "--quiet", "--collect"),
             *("-p", f"MemoryMax={limit}", "-p", "MemorySwapMax=0", "--"),

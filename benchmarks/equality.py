@@ -91,11 +91,11 @@ class Reference:
         if not differs.any():
             return None
         bucket, key = int(differs.argmax()), TABLES[table]
-        there = (
+        made, kept = (
             _sorted(rows_of_bucket(these, key, bucket), key)
             for these in (files, self.files[table])
         )
-        difference = first_difference(*there, key)
+        difference = first_difference(made, kept, key)
         if found.rows != expected.rows:
             rows = f"{found.rows:,} rows, expected {expected.rows:,}"
             return f"{rows}; {difference}"

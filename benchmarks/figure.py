@@ -36,7 +36,7 @@ def draw_benchmark(
 ) -> Figure:
     """Draw what was measured; parameters as in :func:`report.render`."""
     figure = style.new_figure(13, 9.5)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[11, 9])
+    upper, lower = style.halves(figure, [11, 9])
     time, memory = upper.subplots(1, 2)
     cpu, workers, scheduling = lower.subplots(1, 3)
     _lines(time, summary, "wall_seconds", 1, "Wall time of the process (seconds)")
@@ -133,7 +133,7 @@ def _name_ends(axes: Axes, ends: dict[str, tuple[float, float]]) -> None:
     axes.set_xticks([10.0**power for power in decades])
     axes.set_xlim(left, right * (right / left) ** 0.34)
     low, high = axes.get_ylim()
-    height = axes.get_figure(root=True).get_figheight() * 0.36
+    height = style.figure_height(axes) * 0.36
     step = (high / low) ** (style.TEXT_SIZE * 1.4 / 72 / height)
     edge = max(rows for rows, _ in ends.values()) * (right / left) ** 0.045
     place = 0.0

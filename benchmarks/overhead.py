@@ -11,7 +11,7 @@ import pyarrow as pa
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.engine.execution import Graph, execute
-from dask_etl.engine.partitions import Gathered, Partitions, Tables
+from dask_etl.engine.partitions import Gathered, Lazy, Partitions, Tables
 
 NOTHING = pa.table({"nothing": pa.array([], pa.int8())})
 
@@ -100,7 +100,7 @@ def _engine(partitions: int, _get) -> dict:
     with tempfile.TemporaryDirectory(prefix="dask-etl-overhead-") as folder:
         scratch = Scratch(filesystem, f"{folder}/scratch")
         writer = PartWriter(filesystem, f"{folder}/table", "0" * 8)
-        outputs = {_lazy(partitions): writer}
+        outputs: dict[Lazy, PartWriter] = {_lazy(partitions): writer}
         for needed in (scratch.folder, writer.folder):
             filesystem.makedirs(needed)
         began = time.perf_counter()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .settings import Benchmark, ContenderName
+from .settings import Benchmark, ContenderName, Scaling
 
 SIZES, CROSSOVER, SCALING, CAPPED = "sizes", "crossover", "scaling", "memory cap"
 WIDE = "wide data"
@@ -87,7 +87,7 @@ def experiments(settings: Benchmark) -> list[Experiment]:
         ),
     ]
     if settings.scaling and "etl_dask" in settings.contenders:
-        clusters = _clusters(settings)
+        clusters = _clusters(settings.scaling)
         planned.append(
             Experiment(SCALING, settings.scaling.rows, clusters, settings.repeats)
         )
@@ -114,10 +114,10 @@ def _capped(variants: Sequence[Variant], cap: int) -> tuple[Variant, ...]:
     )
 
 
-def _clusters(settings: Benchmark) -> tuple[Variant, ...]:
+def _clusters(scaling: Scaling) -> tuple[Variant, ...]:
     counts = {
-        "threads": settings.scaling.threads,
-        "processes": settings.scaling.processes,
+        "threads": scaling.threads,
+        "processes": scaling.processes,
     }
     return tuple(
         Variant(

@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
@@ -146,7 +146,7 @@ def run_experiment(session: Session, experiment: Experiment) -> Iterator[dict]:
 
 def _reason(session: Session, variant: Variant) -> str | None:
     # Under a cap a contender may show that it cannot cope with so many rows.
-    limits = {} if variant.cap else session.settings.max_rows
+    limits: Mapping = {} if variant.cap else session.settings.max_rows
     place = session.place
     return unavailable(variant, place.rows, limits, place.project)
 

@@ -252,7 +252,8 @@ class VersionedParquetDataset(AbstractDataset):
             json.loads(frame.to_json(orient="split", date_format="iso"))
         )
 
-    def _save(self, data: Any) -> None:
+    def save(self, data: Any) -> None:
+        """Publish what is given as the new version; see the class."""
         from dask_etl.datasets.publish import publish
 
         if self._published is not None and self._published is data:
@@ -286,7 +287,7 @@ class VersionedParquetDataset(AbstractDataset):
                 for part in content.parts
             ]
         schema = unify(found) if unify else next(iter(found.values()))
-        conform = self.table and self.table.conform
+        conform = self.table.conform if self.table else None
         return Source(PartReader(self._filesystem, schema, conform), tuple(segments))
 
     def _plain_paths(self) -> list[str]:
@@ -374,7 +375,8 @@ def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segme
     if file.rows <= largest:
         yield file
         return
-    first_row, rows, groups = 0, 0, []
+    groups: list[int] = []
+    first_row, rows = 0, 0
     for group in range(meta.num_row_groups):
         held = meta.row_group(group).num_rows
         # What has come together goes by itself before a row group that is cut, too.
@@ -410,7 +412,8 @@ class PandasParquetDataset(VersionedParquetDataset):
     of the Dask engine.
     """
 
-    def _load(self) -> pd.DataFrame:
+    def load(self) -> pd.DataFrame:
+        """Read the whole table; see the class."""
         source = self.source()
         table = replace(source.reader, threads=True).read(source.segments)
         masked = [name for name in table.column_names if table[name].null_count]
@@ -441,7 +444,8 @@ class DaskParquetDataset(VersionedParquetDataset):
     by part), a pandas DataFrame or an Arrow table.
     """
 
-    def _load(self):
+    def load(self):
+        """Describe the table as a Dask DataFrame; see the class."""
         source = self.source()
         grouped = partitions(source.segments, self.rows_per_partition)
         return from_files(source.reader, grouped, self._filepath.name)

@@ -39,7 +39,7 @@ class Cluster:
         # A person's DASK_* variables win over the project's settings.
         for values in (settings.config, dask.config.collect_env()):
             dask.config.update(dask.config.config, values, priority="new")
-        self._started = None
+        self._started: Any = None
         address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
         if address:
             check_address(address, settings.allow_insecure)
@@ -92,7 +92,7 @@ def _forget_servers() -> None:
     """
     from distributed import core
 
-    noted = getattr(core, "_expects_comm", None)
+    noted: Any = getattr(core, "_expects_comm", None)
     if hasattr(noted, "cache_clear"):
         noted.cache_clear()
 

@@ -139,8 +139,10 @@ class Graph:
             self._find(lazy)
         for partitions in self.lazies:
             self._add_stage(partitions)
-        wanted = {lazy for lazy in self.outputs if isinstance(lazy, Gathered)}
-        wanted |= {lazy.partitions for lazy in self.outputs if isinstance(lazy, Parts)}
+        wanted = {
+            lazy.partitions if isinstance(lazy, Parts) else lazy
+            for lazy in self.outputs
+        }
         return {lazy: self.keys[lazy] for lazy in wanted}
 
     def describe(self, key: Any) -> str:

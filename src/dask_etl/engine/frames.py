@@ -96,7 +96,9 @@ def to_arrow(
     if conform is None:
         table = from_pandas(frame, target)
     else:
-        table = conform(pa.Table.from_pandas(frame, preserve_index=False), target, name)
+        table = conform(
+            pa.Table.from_pandas(frame, preserve_index=False), target, name, 0
+        )
     return table.unify_dictionaries().combine_chunks()
 
 

@@ -73,11 +73,11 @@ class Partitions(_Description):
             schema = schema_of(frame, table)
             chosen = _chosen(table, schema, columns)
             graph, keys = graph_of(frame, chosen.names)
-            items = [
+            computed = [
                 ComputedFrame(key, f"partition-{number:05d}")
                 for number, key in enumerate(keys)
             ]
-            return cls(items, ReadFrame(chosen, table.conform), (), schema, graph)
+            return cls(computed, ReadFrame(chosen, table.conform), (), schema, graph)
         reader, items = found
         chosen = _chosen(table, reader.schema, columns)
         return cls(items, ReadFiles(replace(reader, schema=chosen)), (), reader.schema)

@@ -1,7 +1,9 @@
 """The Dask cluster of a run: started or attached to before it, closed after it."""
 
+from __future__ import annotations
+
 import atexit
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from kedro.framework.context import KedroContext
@@ -11,13 +13,16 @@ from kedro.pipeline import Pipeline
 
 from dask_etl.errors import ClusterError, explanation
 
+if TYPE_CHECKING:
+    from dask_etl.engine.cluster import Cluster
+
 
 class ClusterHooks:
     """Runs a Dask cluster while a pipeline that touches Dask datasets runs."""
 
     def __init__(self) -> None:
         self._config: dict[str, Any] = {}
-        self._cluster = None
+        self._cluster: Cluster | None = None
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:

@@ -84,11 +84,12 @@ class MetricsHooks:
         """Begin a node at its first load; write the records where they are asked for."""
         with self._lock:
             self._enter(node)
-            if dataset_name == RUN_METRICS.name and self._records:
-                table = self._write()
+            catalog, asked_for = self._catalog, dataset_name == RUN_METRICS.name
+            if catalog is not None and asked_for and self._records:
+                table = self._write(catalog)
                 if table is not None:
                     # Who reads the metrics in this run gets what there is.
-                    self._catalog[RUN_METRICS.name] = MemoryDataset(table)
+                    catalog[RUN_METRICS.name] = MemoryDataset(table)
 
     @hook_impl
     def before_node_run(self, node: Node) -> None:
@@ -101,7 +102,7 @@ class MetricsHooks:
         """Note how many rows the largest output of the node has."""
         if self._catalog is None:
             return
-        dataset = self._catalog.get(dataset_name)
+        dataset: Any = self._catalog.get(dataset_name)
         # A dataset that is also held in memory wraps the one that knows.
         dataset = getattr(dataset, "_dataset", dataset)
         if hasattr(dataset, "count_rows"):
@@ -113,7 +114,7 @@ class MetricsHooks:
         """Write what the run cost."""
         if self._catalog is not None:
             self._finish()
-            self._write()
+            self._write(self._catalog)
 
     @hook_impl
     def on_pipeline_error(self) -> None:
@@ -158,7 +159,7 @@ class MetricsHooks:
             }
         )
 
-    def _write(self) -> pd.DataFrame | None:
+    def _write(self, catalog: DataCatalog) -> pd.DataFrame | None:
         """Add the run's records to those of earlier runs.
 
         What stands in the way, whatever it is, is told and fails nothing: the tables
@@ -167,7 +168,7 @@ class MetricsHooks:
         Returns:
             The metrics if they could not be written.
         """
-        dataset = self._catalog[RUN_METRICS.name]
+        dataset = catalog[RUN_METRICS.name]
         history, lost = [], None
         try:
             history = dataset.load().to_dict("records")

@@ -68,7 +68,7 @@ def _pipeline_total(nodes: list[dict]) -> dict:
     cpu = sum(node["cpu_seconds"] for node in nodes)
     cores = max(node["cores"] for node in nodes)
     first = min(nodes, key=lambda node: node["started_at"])
-    counts = [node.get("rows") for node in nodes]
+    counts = [node["rows"] for node in nodes if not pd.isna(node.get("rows"))]
     return {
         "run_id": first["run_id"],
         "pipeline": first["pipeline"],
@@ -80,7 +80,7 @@ def _pipeline_total(nodes: list[dict]) -> dict:
         "cores": cores,
         "memory_at_start_mb": first["memory_at_start_mb"],
         "peak_memory_mb": max(node["peak_memory_mb"] for node in nodes),
-        "rows": max((count for count in counts if not pd.isna(count)), default=None),
+        "rows": max(counts, default=None),
     }
 
 

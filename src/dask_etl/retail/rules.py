@@ -85,7 +85,7 @@ def _suspects(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarra
     return ~good
 
 
-def _stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray]:
+def _stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray | np.bool_]:
     """Return numbers or instants as they lie in memory, and which of them are there.
 
     Nothing is copied; what stands for a null may be anything.

@@ -75,11 +75,11 @@ def union(sets: Iterable[tuple[np.ndarray, pa.Array]], count: int) -> pa.Array:
         for groups, found in sets:
             words[groups] |= found.to_numpy()
         return pa.array(words)
-    groups = [
-        np.repeat(group, found.value_lengths().to_numpy()) for group, found in sets
-    ]
+    groups = np.concatenate(
+        [np.repeat(group, found.value_lengths().to_numpy()) for group, found in sets]
+    )
     values = np.concatenate([found.flatten().to_numpy() for _, found in sets])
-    return _lists(np.concatenate(groups), values, count, int(values.max(initial=0)) + 1)
+    return _lists(groups, values, count, int(values.max(initial=0)) + 1)
 
 
 def named(sets: pa.Array, members: pa.Array) -> pa.ListArray:

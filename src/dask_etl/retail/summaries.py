@@ -137,7 +137,7 @@ def cube_partial(table: pa.Table, measured: Measures) -> pa.Table:
         category.indices.to_numpy(),
     ]
     cells, shape = _cells(keys)
-    if 0 < math.prod(shape) <= 2 * len(table):
+    if cells is not None and 0 < math.prod(shape) <= 2 * len(table):
         sums = _sums(measured, cells, math.prod(shape))
         present = sums["lines"].nonzero()[0]
         sums = {name: values[present] for name, values in sums.items()}
@@ -307,16 +307,16 @@ def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
         ).combine_chunks()
     )
     ends = np.cumsum([len(partial) for partial in partials])
-    codes = np.split(codes, ends[:-1])
+    places_of = np.split(codes, ends[:-1])
     columns = {"customer_id": ids}
     for name in partials[0].column_names[1:]:
         found = [partial[name].combine_chunks() for partial in partials]
         if name in SETS:
-            columns[name] = union(zip(codes, found, strict=True), len(ids))
+            columns[name] = union(zip(places_of, found, strict=True), len(ids))
             continue
         start, join = _JOINED.get(name, (0, np.add))
         merged = np.full(len(ids), start, np.int64)
-        for places, values in zip(codes, found, strict=True):
+        for places, values in zip(places_of, found, strict=True):
             merged[places] = join(merged[places], values.to_numpy())
         columns[name] = merged
     return pa.table(columns)

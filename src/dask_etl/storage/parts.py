@@ -133,7 +133,7 @@ class PartReader:
             table = (
                 self._read_groups(segment)
                 if segment.skip is None
-                else self._read_slice(segment)
+                else self._read_slice(segment, segment.skip)
             )
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(segment.path, error) from error
@@ -155,9 +155,10 @@ class PartReader:
                 use_threads=self.threads,
             )
 
-    def _read_slice(self, segment: Segment) -> pa.Table:
+    def _read_slice(self, segment: Segment, skip: int) -> pa.Table:
         _check_unchanged(self.filesystem, segment)
-        group = _footer_of(self.filesystem, segment).row_group(segment.row_groups[0])
+        [number] = segment.row_groups or ()
+        group = _footer_of(self.filesystem, segment).row_group(number)
         columns = tuple(self._target().names)
         state = (segment.path, segment.bytes, segment.modified, segment.row_groups)
         key = (self.filesystem, *state, columns, self.threads)
@@ -172,7 +173,7 @@ class PartReader:
                     use_threads=self.threads,
                 )
 
-        return read_slice(key, batches, segment.skip, segment.rows, group.num_rows)
+        return read_slice(key, batches, skip, segment.rows, group.num_rows)
 
     def _parquet_file(self, source, segment: Segment, **options) -> pq.ParquetFile:
         target = self._target()

@@ -1,6 +1,7 @@
 import pandas as pd
 import pytest
 
+from dask_etl.pipelines import verification
 from dask_etl.pipelines.reporting.pipeline import create_pipeline
 from dask_etl.pipelines.reporting.report import (
     ledger_summary,
@@ -88,16 +89,17 @@ def test_pipeline_ends_with_the_verdict():
     pipeline = create_pipeline()
     assert pipeline.nodes[-1].name == "require_identical"
     assert all(node.tags == {"reporting"} for node in pipeline.nodes)
-    verification = {f"{e}.{t}" for t in COMPARED for e in ("dask", "pandas")}
-    assert verification < pipeline.inputs()
-    assert pipeline.inputs() - verification == {"run_metrics"}
+    assert {"verification", "run_metrics"} < pipeline.inputs()
 
 
-def test_cost_is_drawn_after_both_engines_ran():
-    names = [node.name for node in create_pipeline().nodes]
+@pytest.mark.filterwarnings("error")
+def test_verification_is_a_pipeline_between_the_engines_and_the_report():
+    [verify] = verification.create_pipeline().nodes
+    assert verify.tags == {"verification"}
+    tables = {f"{e}.{t}" for t in COMPARED for e in ("dask", "pandas")}
+    assert set(verify.inputs) == tables
+    both = verification.create_pipeline() + create_pipeline()
+    assert both.inputs() - tables == {"run_metrics"}
+    names = [node.name for node in both.nodes]
+    assert names[-1] == "require_identical"
     assert names.index("plot_performance_comparison") > names.index("verify_engines")
-
-
-def test_verdict_can_be_run_alone():
-    part = create_pipeline().from_nodes("verify_engines").to_outputs("verification")
-    assert [node.name for node in part.nodes] == ["verify_engines"]

@@ -43,7 +43,12 @@ def customer_segments(
             "frequency": customers["lines"],
             "monetary": monetary_cents / CENTS,
             **scores,
-            "segment": segment_names(*scores.values(), segments),
+            "segment": segment_names(
+                scores["recency_score"],
+                scores["frequency_score"],
+                scores["monetary_score"],
+                segments,
+            ),
         }
     )
     return table.sort_values("customer_id", ignore_index=True)

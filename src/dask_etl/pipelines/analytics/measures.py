@@ -1,11 +1,13 @@
 """What the analyses share: sums in whole cents, and their way to currency units."""
 
+from typing import TypeAlias
+
 import numpy as np
 import pandas as pd
 
 from dask_etl.retail.totals import CENTS, MILLIONTHS
 
-Sums = pd.DataFrame
+Sums: TypeAlias = pd.DataFrame
 """Sums per group, all int64: ``lines``, ``units`` (``unit_millionths`` where units have
 decimals), ``revenue_cents``, ``returned_lines``, ``returned_revenue_cents``,
 ``net_revenue_cents``, ``rating_millionths``, ``rating_count``; the index holds the

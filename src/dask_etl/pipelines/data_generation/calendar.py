@@ -13,8 +13,10 @@ from dask_etl.pipelines.data_generation.profiles import (
 )
 
 _WEEKDAYS = np.array([0.93, 0.9, 0.93, 0.98, 1.12, 1.2, 0.94])  # from Monday
-_HOURS = (2, 1, 1, 1, 1, 2, 5, 12, 25, 40, 55, 62)
-_HOURS += (65, 60, 55, 57, 65, 75, 72, 58, 40, 25, 12, 5)
+_HOURS = (
+    *(2, 1, 1, 1, 1, 2, 5, 12, 25, 40, 55, 62),
+    *(65, 60, 55, 57, 65, 75, 72, 58, 40, 25, 12, 5),
+)
 _GROWTH = 0.04
 """Sales added per year, as a share of those of the first day."""
 _NOISE = 0.06

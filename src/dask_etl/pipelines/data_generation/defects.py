@@ -90,10 +90,10 @@ def replay_lines(
     days = (generation.end - generation.start).days + 1
     delay = rng.exponential(_DELAY_DAYS * generation.rows / days, len(rows))
     own = (before - 1 - delay.astype(np.int64)) % np.maximum(before, 1)
-    other = rng.integers(0, max(previous.count, 1), len(rows))
+    other = rng.integers(0, max(previous.rows, 1), len(rows))
 
     is_other = (rng.random(len(rows)) < _FROM_PREVIOUS) | (before == 0)
-    is_other &= previous.count > 0
+    is_other &= previous.rows > 0
     is_own = ~is_other & (before > 0)
     copy_rows(previous, other[is_other], lines, rows[is_other])
     copy_rows(lines, good[own[is_own]], lines, rows[is_own])

@@ -29,7 +29,7 @@ class Lines(NamedTuple):
     nulls: dict[str, np.ndarray]
 
     @property
-    def count(self) -> int:
+    def rows(self) -> int:
         """Number of lines."""
         return len(self.values["transaction_id"])
 

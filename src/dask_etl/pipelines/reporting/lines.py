@@ -97,7 +97,7 @@ def _remark(axes: Axes, text: str):
 def _name_lines(axes: Axes, end: pd.Timestamp, values: pd.Series):
     """Write each line's name at its end, moved apart where names would overlap."""
     low, high = axes.get_ylim()
-    height = axes.figure.get_figheight() * axes.get_position().height
+    height = style.figure_height(axes) * axes.get_position().height
     gap = (high - low) * style.TEXT_SIZE * 1.35 / 72 / max(height, 0.5)
     ordered = values.sort_values()
     places = ordered.to_numpy(dtype=float, copy=True)

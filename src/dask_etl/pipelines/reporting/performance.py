@@ -92,7 +92,7 @@ def performance_comparison(
     if total.empty:
         style.message(figure.subplots(), NOT_MEASURED)
         return style.headline(figure, NOT_MEASURED)
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2, 3])
+    upper, lower = style.halves(figure, [2, 3])
     time, memory, cpu = upper.subplots(1, 3)
     _engine_bars(time, total["wall_seconds"], "Wall time (seconds)", _seconds)
     _engine_bars(memory, total["peak_memory_mb"] / 1e3, "Peak memory (GB)", _gigabytes)

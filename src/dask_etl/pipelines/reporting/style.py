@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
 
 INK = "#22303c"
 """Text that matters."""
@@ -37,10 +38,24 @@ TEXT_SIZE = 9.5
 def new_figure(width: float = 12, height: float = 6.5) -> Figure:
     """An empty figure that lays itself out so that nothing is clipped."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.06)
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.06)
+    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+
+
+def halves(figure: Figure, heights: Sequence[float]) -> tuple[SubFigure, SubFigure]:
+    """Divide a figure into an upper and a lower one, of these relative heights."""
+    upper, lower = figure.subfigures(2, 1, height_ratios=heights, squeeze=False).flat
+    return upper, lower
+
+
+def figure_height(axes: Axes) -> float:
+    """Height in inches of the whole figure that the axes are in."""
+    figure = axes.get_figure(root=True)
+    if figure is None:
+        raise ValueError("the axes are in no figure")
+    return figure.get_figheight()
 
 
 def headline(figure: Figure, text: str, caption: str = "") -> Figure:
@@ -76,12 +91,12 @@ def panel_title(axes: Axes, text: str, width: int = 60):
     )
 
 
-def dress(axes: Axes, grid: str | None = None):
+def dress(axes: Axes, grid: Literal["both", "x", "y"] | None = None):
     """Take away what is not data: frame, ticks, grid lines across the wrong way.
 
     Args:
         axes: what to dress.
-        grid: the axis (``"x"`` or ``"y"``) along which values are read off, if any.
+        grid: the axis (``"x"``, ``"y"``, ``"both"``) along which values are read off, if any.
     """
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
