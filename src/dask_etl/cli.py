@@ -264,7 +264,8 @@ def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
             f"{here} is in no project: there is no folder conf/base. Change to the "
             "project's folder."
         )
-    with KedroSession.create(project_path=root, env=env) as session:
+    session = KedroSession.create(project_path=root, env=env)
+    with session:
         yield _tables(session.load_context().catalog)
 
 

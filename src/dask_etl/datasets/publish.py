@@ -42,9 +42,10 @@ class Work:
 
     def tidy(self) -> None:
         """Remove what the next run cannot use any more; the commit stands anyway."""
+        if self.scratch is None:
+            return
         try:
-            if self.scratch is not None:
-                self.scratch.clear()
+            self.scratch.clear()
         except OSError as error:
             logger.warning("%s: cannot be removed (%s)", self.scratch.folder, error)
 
@@ -141,9 +142,9 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
     staged = tuple(
         attempt.overwrite(written[dataset]) for dataset, attempt in attempts.items()
     )
-    home = _scratch_home(next(iter(lazies))) if lazies else None
+    left = _scratch_home(next(iter(lazies))) if lazies else None
     first.session.stage(staged)
-    return Work(first.session, staged, home)
+    return Work(first.session, staged, left)
 
 
 def _scratch(

@@ -48,18 +48,19 @@ class CommitHooks:
     ) -> None:
         """Stage, and commit if nothing is missing; Kedro's saves find the work done."""
         together = _tables(catalog, outputs)
-        group = _group(node)
+        # A node that belongs to nothing else commits what it wrote at once.
+        group = _group(node) or (node.name,)
         with self._lock:
             if together:
                 from dask_etl.datasets.publish import stage
 
                 work = stage(together, self._resume)
-                self._staged.setdefault(group or (node.name,), []).append(work)
+                self._staged.setdefault(group, []).append(work)
                 for dataset, data in together.items():
                     dataset.expect(data)
             self._left[group] -= 1
-            if group is None or self._left[group] <= 0:
-                self._commit(group or (node.name,))
+            if self._left[group] <= 0:
+                self._commit(group)
 
     @hook_impl
     def on_pipeline_error(self) -> None:

@@ -29,7 +29,10 @@ def checksum_in(name: str) -> str | None:
 
 def number_in(name: str) -> int:
     """Return the place of a part of ours in its table."""
-    return int(_OURS.fullmatch(name)[1])
+    found = _OURS.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name}: no part of this project's making")
+    return int(found[1])
 
 
 def stable_name(name: str) -> str:

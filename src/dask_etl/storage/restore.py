@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.commit import commit
@@ -18,7 +18,7 @@ class Restoration(Staged):
         kept: the version.
     """
 
-    kept: Released | None = None
+    kept: Released = field(kw_only=True)
 
     def log(self) -> int:
         """Commit the content of the kept version to the table's log, as the newest.
@@ -28,7 +28,7 @@ class Restoration(Staged):
         """
         return self.store.log.restore(self.kept.version, self.attempt.run_id)
 
-    def check_files(self, found: dict[str, int]) -> None:
+    def check_files(self, found: Mapping[str, int]) -> None:
         """Compare the version's parts with the files in the folder.
 
         Raises:

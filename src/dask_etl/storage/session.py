@@ -39,7 +39,7 @@ class Session:
         """Return what the session has written and not yet committed."""
         with self._lock:
             found = self._staged.get(store.name)
-        return found and found.content
+        return found.content if found else None
 
     def current(self, store: TableStore) -> Released | None:
         """Return the version in force, for this session."""

@@ -3,14 +3,14 @@
 import contextlib
 import logging
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from filelock import Timeout
 
 from dask_etl.errors import StorageError
-from dask_etl.storage.delta import Content, Log, Logged
+from dask_etl.storage.delta import Conflict, Content, Log, Logged
 from dask_etl.storage.files import cannot_write, locked, put
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import attempt_in, is_ours, new_attempt, number_in
@@ -322,6 +322,8 @@ class Staged:
             head = self.store.take_back(attempt.base, head, attempt.run_id)
         if self.operation == "overwrite":
             return log.overwrite(head, self.content, attempt.run_id)
+        if head is None:
+            raise Conflict(f"{self.store.location.path}: the table's log is gone")
         return log.replace(head, self.removed, self.added, attempt.run_id)
 
     def _stands_on_unreleased(self, head: Logged) -> bool:
@@ -332,9 +334,10 @@ class Staged:
         if self.operation == "overwrite":
             own = {part.name for part in self.added}
             return any(part.name in own for part in head.content.parts)
-        return head.content.digest != self.attempt.base.digest
+        base = self.attempt.base
+        return base is None or head.content.digest != base.digest
 
-    def check_files(self, found: dict[str, int]) -> None:
+    def check_files(self, found: Mapping[str, int]) -> None:
         """Compare the new parts with the files in the folder: the log takes any name.
 
         Raises:
