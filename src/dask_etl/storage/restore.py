@@ -109,7 +109,7 @@ def _restoration(attempt: Attempt, kept: Released) -> Restoration:
         raise StorageError(
             f"{store.location.path}: version {kept.version} is not kept any more"
         )
-    return Restoration(attempt, "overwrite", store.content(kept), (), (), kept)
+    return Restoration(attempt, "overwrite", store.content(kept), (), kept=kept)
 
 
 @contextlib.contextmanager
