@@ -10,6 +10,7 @@ import pytest
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.engine.partitions import Partitions
 from dask_etl.errors import StorageError
+from dask_etl.retail.tables import RAW_TRANSACTIONS
 from dask_etl.storage import parts, slices
 from oracle.raw_files import dirty_transactions
 from support.engine_runs import raw_dataset
@@ -61,7 +62,7 @@ def values(table):
 
 
 def partitions_of(raw, rows, columns=None):
-    return Partitions.of(raw_dataset(raw, rows).load(), columns)
+    return Partitions.of(raw_dataset(raw, rows).load(), RAW_TRANSACTIONS, columns)
 
 
 @pytest.mark.parametrize("rows", [100, 349, 524])
@@ -94,8 +95,9 @@ def test_pandas_reads_all_slices_and_a_preview_one(raw):
     dataset = PandasParquetDataset(
         filepath=str(raw), schema="raw_transactions", rows_per_partition=100
     )
-    assert len(dataset.load()) == ROWS
-    assert dataset.load().attrs["source_files"] == [("part.parquet", ROWS)]
+    frame = dataset.load()
+    assert frame["source_row"].tolist() == list(range(ROWS))
+    assert set(frame["source_file"]) == {"part.parquet"}
 
 
 def test_a_file_that_is_cut_under_the_reader_is_named(raw):
