@@ -26,6 +26,9 @@ MOST_AMOUNT, MOST_QUANTITY, MOST_CENTS = LIMITS["amount"], LIMITS["quantity"], 2
 EARLIEST = datetime.fromisoformat(LIMITS["timestamp"])
 """The limits of ``value_out_of_range``."""
 
+WHITE_SPACE = "".join(filter(str.isspace, map(chr, range(0x3001))))
+"""An id of nothing else is missing."""
+
 
 def parser(doc: str) -> argparse.ArgumentParser:
     """Return the command line that every contender has.
@@ -43,6 +46,12 @@ def parser(doc: str) -> argparse.ArgumentParser:
         help="ISO timestamp, UTC if it names no zone; later rows are rejected",
     )
     return command
+
+
+def memory(text: str) -> int:
+    """Return the bytes that a text such as 1500MB or 2GB stands for."""
+    units = {"MB": 10**6, "GB": 10**9}
+    return int(float(text[:-2]) * units[text[-2:].upper()])
 
 
 def raw_files(raw_dir: Path) -> list[Path]:

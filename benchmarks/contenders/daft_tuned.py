@@ -50,18 +50,18 @@ def finite(name):
     return (col(name).abs() < float("inf")).fill_null(False)
 
 
-def is_missing(raw, name):
-    """Null, or text that is empty or blank."""
-    if raw.schema()[name].dtype != DataType.string():
+def missing(name, schema):
+    """Tell whether an id is null or a blank text."""
+    if schema[name].dtype != DataType.string():
         return col(name).is_null()
-    return col(name).is_null() | (col(name).lstrip() == "")
+    return col(name).regexp(r"^\s*$").fill_null(True)
 
 
-def broken_rules(raw, as_of):
+def broken_rules(schema, as_of):
     """Return one expression per rule but the last: whether a row breaks it."""
     broken = [
-        is_missing(raw, "transaction_id"),
-        is_missing(raw, "customer_id"),
+        missing("transaction_id", schema),
+        missing("customer_id", schema),
         col("timestamp").is_null(),
         ~finite("amount"),
         col("quantity").is_null(),
@@ -69,12 +69,12 @@ def broken_rules(raw, as_of):
         col("quantity") <= 0,
         finite("discount") & ((col("discount") < 0) | (col("discount") > 1)),
         finite("rating") & ((col("rating") < 1) | (col("rating") > 5)),
-        (finite("amount") & (col("amount").abs() > MOST_AMOUNT)).fill_null(False)
-        | (col("quantity").abs() > MOST_QUANTITY).fill_null(False)
-        | (
-            finite("amount")
-            & ((col("amount") * col("quantity") * 100).abs() >= MOST_CENTS)
+        finite("amount")
+        & (
+            (col("amount").abs() > MOST_AMOUNT)
+            | ((col("amount") * col("quantity") * 100).abs() >= MOST_CENTS)
         ).fill_null(False)
+        | (col("quantity").abs() > MOST_QUANTITY).fill_null(False)
         | (col("timestamp") < lit(EARLIEST)).fill_null(False),
         col("timestamp") > as_of,
     ]
@@ -271,7 +271,7 @@ def main():
     daft.set_execution_config(maintain_order=False)
     files = raw_files(arguments.raw_dir)
     rows = read(files)
-    broken = broken_rules(rows, lit(arguments.as_of))
+    broken = broken_rules(rows.schema(), lit(arguments.as_of))
     is_broken = any_of(broken)
     repeated = (
         rows.where(numbered_first(~is_broken))

@@ -31,6 +31,7 @@ from _cli import (
     RULES,
     TABLES,
     UNKNOWN,
+    WHITE_SPACE,
     parser,
     raw_files,
     table_file,
@@ -43,12 +44,15 @@ WRITE = """(
 
 MACROS = """
 CREATE MACRO finite(x) AS CASE WHEN isfinite(x) THEN x END;
+CREATE MACRO is_missing
+    (id BIGINT) AS id IS NULL,
+    (id VARCHAR) AS id IS NULL OR trim(id, getvariable('white_space')) = '';
 CREATE MACRO utc(moment) AS make_timestamp(epoch_us(moment));
 """
 
 BROKEN = {
-    "missing_transaction_id": "is_missing_transaction_id(transaction_id)",
-    "missing_customer_id": "is_missing_customer_id(customer_id)",
+    "missing_transaction_id": "is_missing(transaction_id)",
+    "missing_customer_id": "is_missing(customer_id)",
     "missing_timestamp": '"timestamp" IS NULL',
     "missing_amount": "finite(amount) IS NULL",
     "missing_quantity": "quantity IS NULL",
@@ -63,10 +67,12 @@ BROKEN = {
     """,
     "future_timestamp": "\"timestamp\" > getvariable('as_of')",
 }
-VALID = """
-    transaction_id IS NOT NULL AND customer_id IS NOT NULL
-    AND "timestamp" <= getvariable('as_of')
-    AND amount > 0 AND amount < 'infinity'::DOUBLE AND quantity > 0
+VALID = f"""
+    NOT is_missing(transaction_id) AND NOT is_missing(customer_id)
+    AND "timestamp" BETWEEN TIMESTAMPTZ '{EARLIEST.isoformat()}' AND getvariable('as_of')
+    AND amount > 0 AND amount <= {MOST_AMOUNT}
+    AND quantity > 0 AND quantity <= {MOST_QUANTITY}
+    AND amount * quantity * 100 < {MOST_CENTS}
     AND (discount BETWEEN 0 AND 1 OR discount IS NULL OR NOT isfinite(discount))
     AND (rating BETWEEN 1 AND 5 OR rating IS NULL OR NOT isfinite(rating))
 """
@@ -261,15 +267,12 @@ def main():
             "files": [str(file) for file in files],
             "names": [file.name for file in files],
             "as_of": arguments.as_of,
+            "white_space": WHITE_SPACE,
             "clean": output["clean_transactions"],
             "rejected": output["rejected_transactions"],
         }.items():
             database.execute(f"SET VARIABLE {name} = $value", {"value": value})
         database.execute(MACROS)
-        for name in ("transaction_id", "customer_id"):
-            (kind,) = database.sql(f"SELECT {name} FROM {RAW}").types
-            blank = " OR trim(id) = ''" if kind == "VARCHAR" else ""
-            database.execute(f"CREATE MACRO is_missing_{name}(id) AS id IS NULL{blank}")
         database.execute(REPEATED)
         for table, query in {
             "clean_transactions": CLEAN,
