@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import os
+import shutil
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,8 +15,17 @@ from .workspace import Workspace, current_parts
 SCRIPTS = Path("benchmarks") / "contenders"
 """Where the peers are, in the project."""
 
-LIBRARIES = {"duckdb_tuned": "duckdb", "polars_tuned": "polars"}
-"""What a contender needs beyond the project's own dependencies."""
+LIBRARIES = {
+    "duckdb_tuned": ("duckdb", "bench"),
+    "polars_tuned": ("polars", "bench"),
+    "datafusion_tuned": ("datafusion", "bench"),
+    "daft_tuned": ("daft", "bench-all"),
+    "pyspark_local": ("pyspark", "bench-all"),
+}
+"""What a contender needs beyond the project's own dependencies, and which extra has it."""
+
+JAVA = ("pyspark_local",)
+"""Contenders that run in Java."""
 
 ENGINES = {"etl_pandas": "pandas", "etl_dask": "dask"}
 """Contenders that are pipelines of the project, and their namespaces."""
@@ -28,8 +39,11 @@ TABLES = {
 }
 """What every contender makes, and the columns that identify a row."""
 
-DUCKDB_SHARE = 0.75
-"""Share of a memory cap that DuckDB is told to keep to: it cannot see the cap."""
+TOLD_SHARE = {"duckdb_tuned": 0.75, "datafusion_tuned": 0.75, "pyspark_local": 0.6}
+"""Share of a memory cap that a contender is told to keep to, as it cannot see the cap.
+
+Of PySpark it is the heap: Java itself and Python need the rest.
+"""
 
 
 def unavailable(
@@ -43,9 +57,11 @@ def unavailable(
         return None
     if not (project / SCRIPTS / f"{name}.py").exists():
         return f"{SCRIPTS / name}.py is not there"
-    library = LIBRARIES.get(name)
+    library, extra = LIBRARIES.get(name, (None, None))
     if library and importlib.util.find_spec(library) is None:
-        return f"{library} is not installed (pip install 'dask_etl[bench]')"
+        return f"{library} is not installed (pip install 'dask_etl[{extra}]')"
+    if name in JAVA and not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        return "there is no Java: install a Java runtime, version 17 or later"
     return None
 
 
@@ -55,8 +71,9 @@ def command(variant: Variant, place: Workspace, as_of: datetime) -> list[str]:
         return kedro_run(variant.contender, place, variant.parameters)
     script = place.project / SCRIPTS / f"{variant.contender}.py"
     options = ["--as-of", as_of.isoformat()]
-    if variant.cap and variant.contender == "duckdb_tuned":
-        options += ["--memory-limit", f"{variant.cap * DUCKDB_SHARE / 1e6:.0f}MB"]
+    if variant.cap and variant.contender in TOLD_SHARE:
+        share = TOLD_SHARE[variant.contender]
+        options += ["--memory-limit", f"{variant.cap * share / 1e6:.0f}MB"]
     return [
         *(sys.executable, str(script), str(place.raw), str(place.output)),
         *options,

@@ -25,8 +25,14 @@ LOOKS = {
     "dask_textbook": (style.SKY, "v"),
     "duckdb_tuned": (style.GREEN, "^"),
     "polars_tuned": (style.PURPLE, "P"),
+    "datafusion_tuned": (style.RED, "X"),
+    "daft_tuned": (style.INK, "*"),
+    "pyspark_local": (style.MUTED, "h"),
 }
 """Colour and marker of each contender, the same in every panel."""
+
+PANEL_SHARE = 0.5
+"""Of the height of the figure: how high the panels of time and memory are."""
 
 NOT_MEASURED = "Not measured"
 
@@ -35,14 +41,14 @@ def draw_benchmark(
     results: pd.DataFrame, summary: pd.DataFrame, overhead: pd.DataFrame, machine: dict
 ) -> Figure:
     """Draw what was measured; parameters as in :func:`report.render`."""
-    figure = style.new_figure(13, 9.5)
-    upper, lower = style.halves(figure, [11, 9])
+    figure = style.new_figure(14, 13)
+    upper, lower = style.halves(figure, [16, 9])
     time, memory = upper.subplots(1, 2)
     cpu, workers, scheduling = lower.subplots(1, 3)
-    _lines(time, summary, "wall_seconds", 1, "Wall time of the process (seconds)")
-    style.panel_title(time, "Time")
-    _lines(memory, summary, "peak_memory_mb", 1000, "Peak memory (GB)")
-    style.panel_title(memory, "Memory")
+    _lines(time, summary, ["wall_seconds", "pipeline_seconds"], 1, "Seconds")
+    style.panel_title(time, "Time: whole process (solid), pipeline alone (dashed)")
+    _lines(memory, summary, ["peak_memory_mb"], 1000, "Peak memory (GB)")
+    style.panel_title(memory, "Memory of the whole process tree")
     _cpu(cpu, summary)
     _scaling(workers, scaling(results))
     _overhead(scheduling, overhead)
@@ -77,30 +83,42 @@ def _caption(results: pd.DataFrame, machine: dict) -> str:
 
 
 def _lines(
-    axes: Axes, summary: pd.DataFrame, measure: str, divisor: float, label: str
+    axes: Axes, summary: pd.DataFrame, measures: list[str], divisor: float, label: str
 ) -> None:
-    """One line per contender over the rows, both scales logarithmic."""
-    found = pick(summary, measure, (SIZES, CROSSOVER))
-    if found.empty:
+    """One line per contender and measure over the rows, both scales logarithmic.
+
+    The first measure is drawn solid; another, which only pipelines of the project
+    have, dashed with hollow markers.
+    """
+    ends = []
+    for number, measure in enumerate(measures):
+        found = pick(summary, measure, (SIZES, CROSSOVER))
+        for name, (color, marker) in LOOKS.items():
+            line = found[found["contender"] == name]
+            if line.empty:
+                continue
+            values = line[["median", "min", "max"]] / divisor
+            axes.errorbar(
+                line["rows"],
+                values["median"],
+                yerr=[
+                    values["median"] - values["min"],
+                    values["max"] - values["median"],
+                ],
+                color=color,
+                marker=marker,
+                markersize=7,
+                markerfacecolor="white" if number else color,
+                linestyle="--" if number else "-",
+                linewidth=2.4 if name == "etl_dask" else 1.4,
+                capsize=3,
+                zorder=4 if name == "etl_dask" else 3,
+            )
+            said = f"{name}, pipeline" if number else name
+            end = line["rows"].iloc[-1], values["median"].iloc[-1]
+            ends.append((said, color, *end))
+    if not ends:
         return style.message(axes, NOT_MEASURED)
-    ends = {}
-    for name, (color, marker) in LOOKS.items():
-        line = found[found["contender"] == name]
-        if line.empty:
-            continue
-        values = line[["median", "min", "max"]] / divisor
-        axes.errorbar(
-            line["rows"],
-            values["median"],
-            yerr=[values["median"] - values["min"], values["max"] - values["median"]],
-            color=color,
-            marker=marker,
-            markersize=6,
-            linewidth=2.4 if name == "etl_dask" else 1.6,
-            capsize=3,
-            zorder=4 if name == "etl_dask" else 3,
-        )
-        ends[name] = (line["rows"].iloc[-1], values["median"].iloc[-1])
     axes.set(xscale="log", yscale="log", xlabel="Rows", ylabel=label)
     _plain_numbers(axes)
     style.dress(axes, grid="both")
@@ -124,34 +142,57 @@ def _size(number: float) -> str:
     return f"{number:g}"
 
 
-def _name_ends(axes: Axes, ends: dict[str, tuple[float, float]]) -> None:
-    """Name each line at the right edge, moved apart where names would overlap."""
+def _name_ends(axes: Axes, ends: list[tuple[str, str, float, float]]) -> None:
+    """Name each line at the right edge, moved apart where names would overlap.
+
+    Args:
+        axes: of the lines.
+        ends: name, colour, rows and value of the last point of each line.
+    """
     axes.margins(x=0.06, y=0.08)
     axes.autoscale_view()
     left, right = axes.get_xlim()
     decades = range(math.ceil(math.log10(left)), math.floor(math.log10(right)) + 1)
     axes.set_xticks([10.0**power for power in decades])
-    axes.set_xlim(left, right * (right / left) ** 0.34)
+    axes.set_xlim(left, right * (right / left) ** 0.36)
     low, high = axes.get_ylim()
-    height = style.figure_height(axes) * 0.36
-    step = (high / low) ** (style.TEXT_SIZE * 1.4 / 72 / height)
-    edge = max(rows for rows, _ in ends.values()) * (right / left) ** 0.045
-    place = 0.0
-    for name in sorted(ends, key=lambda name: ends[name][1]):
-        rows, value = ends[name]
-        place = max(value, place * step)
-        axes.plot(
-            [rows, edge], [value, place], color=LOOKS[name][0], linewidth=0.7, ls=":"
-        )
+    height = style.figure_height(axes) * PANEL_SHARE
+    step = math.log(high / low) * style.TEXT_SIZE * 1.4 / 72 / height
+    edge = max(rows for _, _, rows, _ in ends) * (right / left) ** 0.045
+    ends = sorted(ends, key=lambda end: end[-1])
+    places = _moved_apart([math.log(value) for *_, value in ends], step)
+    for (name, color, rows, value), logarithm in zip(ends, places, strict=True):
+        place = math.exp(logarithm)
+        axes.plot([rows, edge], [value, place], color=color, linewidth=0.7, ls=":")
         axes.text(
             edge,
             place,
             f" {name}",
-            color=LOOKS[name][0],
+            color=color,
             fontsize=style.TEXT_SIZE,
             fontweight="bold",
             va="center",
         )
+    axes.set_ylim(
+        min(low, math.exp(places[0] - step)), max(high, math.exp(places[-1] + step))
+    )
+
+
+def _moved_apart(places: list[float], step: float) -> list[float]:
+    """Move ascending places as little as leaves a step between each two of them."""
+    blocks: list[tuple[float, int]] = []  # middle and number of places side by side
+    for place in places:
+        middle, count = place, 1
+        while blocks and middle - blocks[-1][0] < step * (count + blocks[-1][1]) / 2:
+            other, more = blocks.pop()
+            middle = (middle * count + other * more) / (count + more)
+            count += more
+        blocks.append((middle, count))
+    return [
+        middle + step * (number - (count - 1) / 2)
+        for middle, count in blocks
+        for number in range(count)
+    ]
 
 
 def _cpu(axes: Axes, summary: pd.DataFrame) -> None:

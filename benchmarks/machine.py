@@ -18,6 +18,9 @@ LIBRARIES = (
     "pyarrow",
     "duckdb",
     "polars",
+    "datafusion",
+    "daft",
+    "pyspark",
 )
 
 

@@ -244,7 +244,8 @@ def _caps(results: pd.DataFrame) -> str:
     heads = ["Limit", "Rows", "", "Outcome", "Wall time (s)", "Peak memory (MB)"]
     return (
         "## Under a hard limit on memory\n\nOf the whole process tree, the page cache "
-        "that it fills included; one run each. DuckDB is told to keep to 75 % of it.\n\n"
+        "that it fills included; one run each. "
+        "DuckDB and DataFusion are told to keep to 75 % of it, Java to 60 %.\n\n"
         + _table(heads, lines)
     )
 

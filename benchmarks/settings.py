@@ -19,6 +19,9 @@ ContenderName = Literal[
     "dask_textbook",
     "duckdb_tuned",
     "polars_tuned",
+    "datafusion_tuned",
+    "daft_tuned",
+    "pyspark_local",
 ]
 Rows = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Count = Annotated[int, Field(ge=1)]
@@ -53,6 +56,9 @@ class Benchmark(Strict):
         "dask_textbook",
         "duckdb_tuned",
         "polars_tuned",
+        "datafusion_tuned",
+        "daft_tuned",
+        "pyspark_local",
     )
     repeats: int = Field(3, ge=1, le=100)
     max_rows: dict[ContenderName, Rows] = Field(default_factory=dict)

@@ -54,7 +54,7 @@ def missing(name, schema):
     """Tell whether an id is null or a blank text."""
     if schema[name].dtype != DataType.string():
         return col(name).is_null()
-    return col(name).regexp(r"^\s*$").fill_null(True)
+    return (col(name).strip() == "").fill_null(True)
 
 
 def broken_rules(schema, as_of):

@@ -101,8 +101,16 @@ def test_who_cannot_take_part_and_why(tmp_path, monkeypatch):
     assert "is not there" in reason("pandas_plain")
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks")
     assert reason("pandas_plain") is None
-    monkeypatch.setitem(commands.LIBRARIES, "polars_tuned", "no_such_library")
-    assert "no_such_library is not installed" in reason("polars_tuned")
+    monkeypatch.setitem(commands.LIBRARIES, "polars_tuned", ("no_such_library", "x"))
+    assert "no_such_library is not installed (pip install 'dask_etl[x]')" in (
+        reason("polars_tuned")
+    )
+    monkeypatch.setitem(commands.LIBRARIES, "pyspark_local", ("json", "x"))
+    monkeypatch.setenv("JAVA_HOME", "/somewhere")
+    assert reason("pyspark_local") is None
+    monkeypatch.delenv("JAVA_HOME")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "there is no Java" in reason("pyspark_local")
 
 
 @pytest.mark.parametrize(

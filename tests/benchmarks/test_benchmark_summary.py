@@ -1,9 +1,11 @@
 import math
+from itertools import pairwise
 
 import pytest
 
-from benchmarks.figure import draw_benchmark
+from benchmarks.figure import LOOKS, _moved_apart, draw_benchmark
 from benchmarks.report import render
+from benchmarks.settings import Benchmark
 from benchmarks.summary import (
     crossing,
     crossover,
@@ -135,6 +137,43 @@ def test_report_and_figure_of_any_results(runs, tmp_path):
     draw_benchmark(table, summary, overhead(10, 100), MACHINE).savefig(
         tmp_path / "figure.png"
     )
+
+
+def test_every_contender_has_looks_of_its_own():
+    assert [*LOOKS] == [*{**LOOKS, **dict.fromkeys(Benchmark().contenders)}]
+    for part in zip(*LOOKS.values(), strict=True):
+        assert len({*part}) == len(LOOKS)
+
+
+def test_the_picture_names_every_line():
+    runs = [
+        run(name, 1.0 + 0.001 * number, rows=rows)
+        for number, name in enumerate(LOOKS)
+        for rows in (1_000_000, 100_000_000)
+    ]
+    table = results(*runs)
+    figure = draw_benchmark(table, summarise(table), overhead(10), MACHINE)
+    time, memory = figure.subfigs[0].axes
+    for axes, more in (
+        (time, ["etl_dask, pipeline", "etl_pandas, pipeline"]),
+        (memory, []),
+    ):
+        figure.canvas.draw()
+        named = {text.get_text().strip(): text for text in axes.texts}
+        assert {*named} == {*LOOKS, *more}
+        boxes = sorted(
+            (text.get_window_extent() for text in named.values()), key=lambda b: b.y0
+        )
+        assert all(low.y1 <= high.y0 + 1 for low, high in pairwise(boxes))
+        assert all(axes.bbox.y0 < box.y0 and box.y1 < axes.bbox.y1 for box in boxes)
+
+
+def test_names_are_moved_apart_as_little_as_it_takes():
+    assert _moved_apart([], 1.0) == []
+    assert _moved_apart([0.0, 2.0, 5.0], 1.0) == [0.0, 2.0, 5.0]
+    assert _moved_apart([0.0, 0.0, 9.0], 1.0) == [-0.5, 0.5, 9.0]
+    # The third meets the two that made room for each other.
+    assert _moved_apart([0.0, 0.0, 1.2], 1.0) == pytest.approx([-0.6, 0.4, 1.4])
 
 
 def test_report_says_what_counts():

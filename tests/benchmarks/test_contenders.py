@@ -1,6 +1,7 @@
 """The peers of the benchmark do the job that they are compared by."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -63,11 +64,26 @@ def raw(request, tmp_path_factory):
 @pytest.mark.parametrize("name", ["pandas_plain", "dask_textbook", *NEEDS])
 def test_contender_writes_the_tables_of_the_contract(name, raw, tmp_path):
     if name in NEEDS:
-        pytest.importorskip(NEEDS[name])
+        pytest.importorskip(NEEDS[name], reason=f"{name} needs {NEEDS[name]}")
     directory, expected = raw
     run(name, directory, tmp_path)
     for table in CONTRACT["tables"]:
         actual = sorted_table(pq.read_table(tmp_path / table), table)
+        assert_matches(actual, sorted_table(expected[table], table), table)
+
+
+@pytest.mark.skipif(shutil.which("java") is None, reason="PySpark needs Java")
+def test_pyspark_writes_the_tables_of_the_contract(tmp_path):
+    """Once, with sets that are bits and sets that are lists: it starts slowly."""
+    pytest.importorskip("pyspark", reason="PySpark needs the extra 'bench-all'")
+    raw_dir, out_dir = tmp_path / "raw", tmp_path / "out"
+    raw_dir.mkdir()
+    out_dir.mkdir()
+    rows = dirty_transactions(rows=900, seed=5, string_ids=True, regions=130)
+    expected = oracle_tables(write_raw(raw_dir, rows, 2), AS_OF)
+    run("pyspark_local", raw_dir, out_dir, "--memory-limit", "1GB", timeout=900)
+    for table in CONTRACT["tables"]:
+        actual = sorted_table(pq.read_table(out_dir / table), table)
         assert_matches(actual, sorted_table(expected[table], table), table)
 
 
@@ -81,7 +97,9 @@ def test_duckdb_does_the_job_under_a_memory_limit(raw, tmp_path):
     )
 
 
-def run(name: str, raw_dir: Path, out_dir: Path, *options: str) -> None:
+def run(
+    name: str, raw_dir: Path, out_dir: Path, *options: str, timeout: float = 120
+) -> None:
     """Runs a contender as a user would, in a process of its own."""
     finished = subprocess.run(
         [
@@ -90,7 +108,7 @@ def run(name: str, raw_dir: Path, out_dir: Path, *options: str) -> None:
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
     )
     assert finished.returncode == 0, finished.stderr[-3000:]
