@@ -62,11 +62,13 @@ class Location:
             return {}
         client = self.filesystem.client_kwargs or {}
         endpoint = self.filesystem.endpoint_url or client.get("endpoint_url")
+        # boto's keywords and Delta's differ in the ending: …_name, and none.
+        named = {f"aws_{k.removesuffix('_name')}": str(v) for k, v in client.items()}
         options = {
+            **named,
             "aws_access_key_id": self.filesystem.key,
             "aws_secret_access_key": self.filesystem.secret,
             "aws_session_token": self.filesystem.token,
-            "aws_region": client.get("region_name"),
             "aws_endpoint_url": endpoint,
             "aws_allow_http": "true" if str(endpoint).startswith("http:") else None,
             "aws_skip_signature": "true" if self.filesystem.anon else None,
