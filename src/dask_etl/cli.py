@@ -121,9 +121,9 @@ def restore(table: str, version: int, alone: bool, env: str | None) -> None:
     Tables that were released together with it come back with it. The present version
     stays, as the one before.
     """
-    from kedro.io.core import generate_timestamp
+    from kedro.io.core import generate_timestamp  # noqa: PLC0415  (start-up)
 
-    from dask_etl.storage.restore import released_together, restore
+    from dask_etl.storage.restore import released_together, restore  # noqa: PLC0415  (start-up)
 
     with _explained(), _project(env) as catalog:
         dataset = _find(catalog, table)
@@ -173,7 +173,7 @@ def vacuum(unlocked: bool, env: str | None) -> None:
 
     With them goes what runs that broke off could go on from. Files of others stay.
     """
-    from dask_etl.storage.vacuum import Removed, vacuum
+    from dask_etl.storage.vacuum import Removed, vacuum  # noqa: PLC0415  (start-up)
 
     with _explained(), _project(env) as catalog:
         total, failed = Removed(), False
@@ -214,7 +214,7 @@ def export(
     table: str, kind: str, output: str | None, one_file: bool, env: str | None
 ) -> None:
     """Write a table to files for others."""
-    from dask_etl.storage.export import check_sheet, export
+    from dask_etl.storage.export import check_sheet, export  # noqa: PLC0415  (start-up)
 
     here = Path.cwd()
     with _explained(), _project(env) as catalog:
@@ -250,9 +250,9 @@ def _explained() -> Iterator[None]:
 @contextlib.contextmanager
 def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
-    from kedro.framework.session import KedroSession
-    from kedro.framework.startup import bootstrap_project
-    from kedro.utils import find_kedro_project
+    from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
+    from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
 
     here = Path.cwd()
     found = find_kedro_project(here)
@@ -271,10 +271,10 @@ def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
 
 def _tables(catalog: Any) -> dict[str, Any]:
     """Find the tables of ours that the catalog and the pipelines name, each once."""
-    from kedro.framework.project import pipelines
+    from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
 
-    from dask_etl.datasets import PandasParquetDataset
-    from dask_etl.datasets.parquet import VersionedParquetDataset
+    from dask_etl.datasets import PandasParquetDataset  # noqa: PLC0415  (start-up)
+    from dask_etl.datasets.parquet import VersionedParquetDataset  # noqa: PLC0415  (start-up)
 
     names = {*catalog.keys()}
     for pipeline in pipelines.values():

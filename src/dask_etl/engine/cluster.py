@@ -1,10 +1,12 @@
 """Start a Dask cluster for the length of a run, or attach to one that is there."""
 
 import asyncio
+import ctypes
 import logging
 import multiprocessing
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -52,7 +54,7 @@ class Cluster:
             reuse_freed_memory()
         self._started = _start(options)
         if options["dashboard_address"]:
-            from dask_etl.engine.dashboard import LazyDashboard
+            from dask_etl.engine.dashboard import LazyDashboard  # noqa: PLC0415  (start-up)
 
             LazyDashboard(self._started.scheduler)
         self.client = Client(self._started)
@@ -169,7 +171,6 @@ def _start(options: Mapping[str, Any]):
         ClusterError: a worker dies or hangs while it starts, or something is in the
             way, e.g. of the folder to spill to.
     """
-    import warnings
 
     import dask
     from distributed import LocalCluster, Worker
@@ -253,7 +254,6 @@ def reuse_freed_memory() -> None:
     such block is mapped anew and zeroed page by page, which two threads of one
     process wait for each other to do: a tenth of all CPU time (docs/performance.md).
     """
-    import ctypes
 
     trim_threshold, mmap_threshold = -1, -3
     try:

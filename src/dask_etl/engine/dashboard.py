@@ -56,7 +56,7 @@ class LazyDashboard:
 
 
 def _connect() -> Any:
-    from distributed.dashboard.scheduler import connect
+    from distributed.dashboard.scheduler import connect  # noqa: PLC0415  (start-up)
 
     return connect
 

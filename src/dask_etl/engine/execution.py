@@ -81,10 +81,10 @@ def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
     client = _client()
     if client is None:
-        import dask.threaded
+        import dask.threaded  # noqa: PLC0415  (start-up)
 
         return list(dask.threaded.get(graph.tasks, keys))
-    from distributed.scheduler import KilledWorker
+    from distributed.scheduler import KilledWorker  # noqa: PLC0415  (start-up)
 
     try:
         return list(client.get(graph.tasks, keys))
@@ -97,7 +97,7 @@ def _client() -> Any:
     # Who has one has imported this, which takes its time.
     if "distributed" not in sys.modules:
         return None
-    from distributed.worker import get_client
+    from distributed.worker import get_client  # noqa: PLC0415  (start-up)
 
     try:
         return get_client()
@@ -107,7 +107,7 @@ def _client() -> Any:
 
 def _workers_lost(error, work: str) -> WorkersLost:
     """Say what the workers died of, as far as it is known, and what helps."""
-    from dask.utils import format_bytes
+    from dask.utils import format_bytes  # noqa: PLC0415  (start-up)
 
     limit = getattr(error.last_worker, "memory_limit", None)
     return WorkersLost(

@@ -41,8 +41,8 @@ class ClusterHooks:
                 "ParallelRunner cannot share a Dask client between processes: the "
                 "run would hang. Leave the runner out; Dask runs in parallel itself."
             )
-        from dask_etl.engine.cluster import Cluster
-        from dask_etl.engine.cluster_settings import DaskSettings
+        from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
+        from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
 
         try:
             self._cluster = Cluster(DaskSettings.model_validate(self._config))

@@ -52,7 +52,7 @@ class CommitHooks:
         group = _group(node) or (node.name,)
         with self._lock:
             if together:
-                from dask_etl.datasets.publish import stage
+                from dask_etl.datasets.publish import stage  # noqa: PLC0415  (start-up)
 
                 work = stage(together, self._resume)
                 self._staged.setdefault(group, []).append(work)
@@ -74,14 +74,14 @@ class CommitHooks:
     def _commit(self, group: tuple[str, ...]) -> None:
         staged = self._staged.pop(group, [])
         if staged:
-            from dask_etl.datasets.publish import commit
+            from dask_etl.datasets.publish import commit  # noqa: PLC0415  (start-up)
 
             commit(staged)
 
 
 def _tables(catalog: DataCatalog, outputs: dict[str, Any]) -> dict[Any, Any]:
     """Return those outputs that are tables of ours, by data set."""
-    from dask_etl.datasets.parquet import VersionedParquetDataset
+    from dask_etl.datasets.parquet import VersionedParquetDataset  # noqa: PLC0415  (start-up)
 
     found = {}
     for name, data in outputs.items():

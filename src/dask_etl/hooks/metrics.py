@@ -1,6 +1,7 @@
 """What every node costs, recorded with the run."""
 
 import contextlib
+import ctypes
 import logging
 import threading
 from collections.abc import Generator
@@ -201,9 +202,8 @@ class MetricsHooks:
 
 def _release_memory() -> None:
     """Give memory that was freed but is still held back to the system."""
-    import ctypes
 
-    import pyarrow
+    import pyarrow  # noqa: PLC0415  (start-up)
 
     pyarrow.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):

@@ -80,6 +80,6 @@ def _wrong_parameters(given: dict[str, Any], overrides: Any) -> Iterator[str]:
 
 
 def _dask_settings() -> type[BaseModel]:
-    from dask_etl.engine.cluster_settings import DaskSettings
+    from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
 
     return DaskSettings
