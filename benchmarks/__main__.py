@@ -72,14 +72,14 @@ def write_report(output: Path) -> None:
     Raises:
         ExplainedError: nothing was measured there.
     """
-    from .figure import draw_benchmark
-    from .report import render
-
     if not (output / "benchmark_machine.json").exists():
         raise ExplainedError(
             f"There are no measurements in {output}: leave --report-only out, or name "
             "the folder that has them with --output."
         )
+    from .figure import draw_benchmark
+    from .report import render
+
     results, summary, overhead = (
         pd.read_parquet(output / f"benchmark_{name}.parquet") for name in TABLES
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from dask_etl.errors import ExplainedError
+from dask_etl.storage.names import stable_name
 
 BYTES_PER_ROW = 300
 """Disk space that a row may need: raw, written twice (the reference stays), spilled."""
@@ -59,8 +60,13 @@ class Workspace:
 
     @property
     def raw(self) -> Path:
-        """The folder of raw files."""
-        return current_parts(self.folder / "01_raw" / "transactions")[0].parent
+        """A folder of the raw files, under the names that ledgers have for them."""
+        folder = self.folder / "raw"
+        if not folder.exists():
+            folder.mkdir()
+            for part in current_parts(self.folder / "01_raw" / "transactions"):
+                (folder / stable_name(part.name)).hardlink_to(part)
+        return folder
 
     @property
     def input_bytes(self) -> int:
