@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import threading
 
 import pytest
 
@@ -50,13 +51,15 @@ DAMAGES = {
 
 def spoil_once(monkeypatch, folder, damage, pattern):
     """Damage one file between its writing and its reading, once in a run."""
-    spoiled = []
+    spoiled: list = []
+    one_at_a_time = threading.Lock()
 
     def spoil(self):
         found = sorted((folder / "clean_transactions").glob(f"_scratch/*/{pattern}"))
-        if found and not spoiled:
-            found[0].write_bytes(damage(found[0].read_bytes()))
-            spoiled.append(found[0])
+        with one_at_a_time:
+            if found and not spoiled:
+                found[0].write_bytes(damage(found[0].read_bytes()))
+                spoiled.append(found[0])
 
     for task in (Merge, Stage):
         monkeypatch.setattr(task, "run", before(task.run, spoil))
