@@ -72,10 +72,18 @@ class Project:
         return source.reader.read(source.segments)
 
     def raw_files(self) -> list[Path]:
-        """The files of the current version of the raw table, in raw order."""
+        """The files of the current version of the raw table, in raw order.
+
+        They are links whose names are those that ledgers have for the files.
+        """
         folder = str(self.data / "01_raw" / "transactions")
         source = PandasParquetDataset(filepath=folder).source()
-        return [Path(segment.path) for segment in source.segments]
+        links = self.path / "raw_files"
+        shutil.rmtree(links, ignore_errors=True)
+        links.mkdir()
+        for segment in source.segments:
+            (links / segment.name).hardlink_to(segment.path)
+        return [links / segment.name for segment in source.segments]
 
     def current(self, name: str) -> str:
         """The run whose version of a catalog entry readers get."""
