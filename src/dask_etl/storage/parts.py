@@ -4,6 +4,7 @@ A *partition* is what one task reads: one or more segments, each a file or some 
 its row groups, so that small files come together and large ones are taken apart.
 """
 
+import contextlib
 import functools
 import posixpath
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -321,8 +322,11 @@ def statistics_of(footer: pq.FileMetaData, columns: Collection[str]) -> dict[str
         found["nullCount"][name] = sum(group.null_count for group in groups)
         limits = [group for group in groups if group.has_min_max]
         if limits:
-            found["minValues"][name] = _plain(min(group.min for group in limits))
-            found["maxValues"][name] = _plain(max(group.max for group in limits))
+            # Instants beyond Python's calendar have no limits that could be told.
+            with contextlib.suppress(OverflowError):
+                least = _plain(min(group.min for group in limits))
+                found["maxValues"][name] = _plain(max(group.max for group in limits))
+                found["minValues"][name] = least
     return found
 
 
