@@ -3,6 +3,7 @@
 No shop, no Kedro: the same engine and the same storage, from another domain.
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -48,11 +49,9 @@ def note_keys(tables: Tables) -> Tables:
         pc.greater_equal(rows["celsius"], COLDEST),
         pc.less_equal(rows["celsius"], HOTTEST),
     )
-    row = kept.combine_chunks().fill_null(False).to_numpy(False).nonzero()[0]
-    instant = rows["taken_at"].cast(pa.int64()).cast(pa.string())
-    key = pc.binary_join_element_wise(rows["sensor"].cast(pa.string()), instant, "@")
-    keys = pa.table({"key": key, "row": np.arange(len(rows), dtype=np.int32)})
-    return {"keys": keys.take(row)}
+    number = pa.array(np.arange(len(rows), dtype=np.int32))
+    keys = rows.select(READINGS.key).append_column("row", number)
+    return {"keys": keys.filter(kept)}
 
 
 def clean(tables: Tables, copies: pa.Table) -> Tables:
@@ -93,8 +92,8 @@ def run(raw: Path, folder: Path, rows_per_partition: int = 1_000_000) -> None:
     rows = Partitions.of(read.load(), READINGS)
     copies = rows.map(note_keys).gather(
         "keys",
-        find_copies,
-        bucket_by="key",
+        functools.partial(later_copies, key=READINGS.key),
+        bucket_by="sensor",
         buckets=buckets_for(rows.count_rows()),
         associative=False,
         scatter=True,
@@ -112,8 +111,3 @@ def run(raw: Path, folder: Path, rows_per_partition: int = 1_000_000) -> None:
             for table, lazy in outputs.items()
         }
     )
-
-
-def find_copies(keys: list[pa.Table]) -> pa.Table:
-    """Find the readings that came before, in raw order."""
-    return later_copies(keys, "key")

@@ -46,7 +46,7 @@ def found(partitions: list[list], buckets: int, kind: pa.DataType) -> set:
             for table, sent in zip(keys, sent_to, strict=True)
         ]
         copies |= {
-            tuple(row.values()) for row in later_copies(bucket, "id").to_pylist()
+            tuple(row.values()) for row in later_copies(bucket, ["id"]).to_pylist()
         }
     return copies
 
@@ -79,6 +79,42 @@ def test_copies_of_an_id_share_a_bucket_of_those_there_are(ids, buckets):
     bucket = bucket_of(pa.array(ids + ids, pa.int64()), buckets)
     assert (bucket[: len(ids)] == bucket[len(ids) :]).all()
     assert bucket.max() < buckets
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pa.int8(), pa.int32(), pa.uint64(), pa.timestamp("ms"), pa.string()],
+    ids=str,
+)
+def test_a_key_meets_its_copies_whatever_else_is_in_their_partition(kind):
+    ids = pa.array(range(100), pa.int64()).cast(kind)
+    with_null = pa.concat_arrays([ids, pa.nulls(1, kind)])
+    alone, beside = (bucket_of(keys, 16) for keys in (ids, with_null))
+    assert len(alone) == 100
+    assert (alone == beside[:100]).all()
+    assert len(set(alone)) > 4
+
+
+def test_numbers_of_two_widths_share_a_bucket():
+    ids = pa.array(range(-50, 50), pa.int64())
+    assert (bucket_of(ids, 16) == bucket_of(ids.cast(pa.int16()), 16)).all()
+
+
+KEYS = st.tuples(st.integers(2**53, 2**53 + 2) | st.none(), st.sampled_from("ab"))
+
+
+@given(rows=st.lists(KEYS, max_size=40), cuts=st.lists(st.integers(0, 40), max_size=5))
+def test_a_key_of_several_columns_is_one_key(rows, cuts):
+    kinds = pa.schema({"number": pa.int64(), "letter": pa.string()})
+    partitions = cut(rows, cuts)
+    keys = [
+        pa.table([*zip(*part, strict=True)] or [[], []], schema=kinds).append_column(
+            "row", pa.array(range(len(part)), pa.int32())
+        )
+        for part in partitions
+    ]
+    copies = later_copies(keys, ["number", "letter"]).to_pylist()
+    assert {tuple(copy.values()) for copy in copies} == naive(partitions)
 
 
 @pytest.mark.parametrize("step", [1, 2, 64, 1 << 20, 1 << 32])

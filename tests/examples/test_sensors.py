@@ -1,6 +1,5 @@
 """The example with data that are not a shop's, against plain pandas."""
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -8,16 +7,9 @@ import pandas as pd
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
+from dask_etl.engine import deduplicate
+from examples.sensors.sensors import run
 from support.engine_runs import cluster
-from support.kedro_project import ROOT
-
-
-def load_example():
-    path = ROOT / "examples" / "sensors" / "sensors.py"
-    spec = importlib.util.spec_from_file_location("sensors", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def readings(rows: int, seed: int) -> pd.DataFrame:
@@ -37,14 +29,15 @@ def readings(rows: int, seed: int) -> pd.DataFrame:
     return frame.assign(taken_at=frame["taken_at"].dt.as_unit("us"))
 
 
-@pytest.mark.parametrize("files", [1, 7])
-def test_sensors_are_cleaned_and_averaged(tmp_path, files):
+@pytest.mark.parametrize(("files", "processes"), [(1, False), (7, True)])
+def test_sensors_are_cleaned_and_averaged(tmp_path, monkeypatch, files, processes):
+    monkeypatch.setattr(deduplicate, "ROWS_PER_BUCKET", 200)
     rows = readings(700, files)
     (tmp_path / "raw").mkdir()
     for number, part in enumerate(np.array_split(np.arange(len(rows)), files)):
         rows.iloc[part].to_parquet(tmp_path / "raw" / f"{number}.parquet", index=False)
-    with cluster(n_workers=1, threads_per_worker=2):
-        load_example().run(tmp_path / "raw", tmp_path / "out", rows_per_partition=100)
+    with cluster(processes=processes, n_workers=2, threads_per_worker=1):
+        run(tmp_path / "raw", tmp_path / "out", rows_per_partition=100)
 
     kept = rows[rows["celsius"].between(-60, 60)]
     kept = kept.drop_duplicates(["sensor", "taken_at"]).reset_index(drop=True)

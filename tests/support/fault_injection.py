@@ -1,6 +1,7 @@
 """Faults on purpose, and the runs that they happen to, in processes of their own."""
 
 import functools
+import importlib
 import json
 import multiprocessing
 import os
@@ -69,6 +70,17 @@ def slowed_run(
     for name in ("survey_partition", "screen_partition"):
         setattr(kernels, name, _slowed(getattr(kernels, name), seconds, log))
     run(raw, folder, **options)
+
+
+def slowed_run_of(package: Path, *arguments: Any) -> None:
+    """Run slowly with the code of a copy of the package, in a process of one's own."""
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in ("dask_etl", "oracle", "support"):
+            del sys.modules[name]
+    sys.path.insert(0, str(package.parent))
+    module = importlib.import_module("support.fault_injection")
+    assert Path(module.kernels.__file__).is_relative_to(package)
+    module.slowed_run(*arguments)
 
 
 def _slowed(step: Callable, seconds: float, log: Path | None) -> Callable:

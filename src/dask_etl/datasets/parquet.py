@@ -19,8 +19,8 @@ from kedro.io.core import (
     generate_timestamp,
     get_protocol_and_path,
 )
-from kedro_datasets._typing import TablePreview
 
+from dask_etl.compat.kedro import TablePreview
 from dask_etl.engine.frames import from_files
 from dask_etl.errors import StorageError, TableMissing
 from dask_etl.storage.delta import Content, storable

@@ -12,7 +12,7 @@ import pyarrow as pa
 from dask_etl.datasets.parquet import VersionedParquetDataset
 from dask_etl.engine.execution import execute
 from dask_etl.engine.fingerprint import fingerprint
-from dask_etl.engine.frames import write_frame
+from dask_etl.engine.frames import meta_of, write_frame
 from dask_etl.engine.partitions import Lazy
 from dask_etl.engine.scratch import ATTEMPT, Scratch
 from dask_etl.storage.delta import Content
@@ -204,7 +204,7 @@ def _write_lazy(
 
 def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Content:
     if not isinstance(data, (pd.DataFrame, pa.Table)) and hasattr(data, "to_delayed"):
-        schema = dataset.table_of(data._meta).schema
+        schema = dataset.table_of(meta_of(data)).schema
         return Content(schema, tuple(write_frame(data, schema, writer)))
     parts: list[PartFile] = []
     schema = None

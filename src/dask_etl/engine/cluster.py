@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from dask_etl.compat.dask import forget_servers
 from dask_etl.engine.cluster_settings import (
     LOOPBACK,
     DaskSettings,
@@ -83,20 +84,7 @@ class Cluster:
         if self._started is not None:
             self._started.close()
             self._started = None
-            _forget_servers()
-
-
-def _forget_servers() -> None:
-    """Let closed schedulers and workers go, which Dask remembers for ever.
-
-    It notes of every handler, a method, whether it takes a connection, and with the
-    method keeps its server: half a megabyte a cluster in a process of many runs.
-    """
-    from distributed import core
-
-    noted: Any = getattr(core, "_expects_comm", None)
-    if hasattr(noted, "cache_clear"):
-        noted.cache_clear()
+            forget_servers()
 
 
 def _attach(address: str):

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 ROWS_PER_BUCKET = 1 << 20
 _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
@@ -24,8 +25,10 @@ def bucket_of(keys: pa.ChunkedArray | pa.Array, buckets: int) -> np.ndarray:
     """Number the bucket of each key by Fibonacci hashing (Knuth, TAOCP 3, 6.4)."""
     if buckets == 1:
         return np.zeros(len(keys), np.uint16)
-    if pa.types.is_integer(keys.type):
-        hashed = keys.to_numpy().view(np.uint64) * _FIBONACCI
+    if pa.types.is_integer(keys.type) or pa.types.is_timestamp(keys.type):
+        # Whatever their width, and whether there are nulls among them.
+        whole = pc.fill_null(keys.cast(pa.int64(), safe=False), 0)
+        hashed = whole.to_numpy().view(np.uint64) * _FIBONACCI
     else:
         hashed = pd.util.hash_array(
             keys.to_numpy(zero_copy_only=False).astype(object), categorize=False
@@ -34,21 +37,23 @@ def bucket_of(keys: pa.ChunkedArray | pa.Array, buckets: int) -> np.ndarray:
     return (hashed >> shift).astype(np.uint16)
 
 
-def later_copies(keys: Sequence[pa.Table], key: str) -> pa.Table:
+def later_copies(keys: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
     """Find the rows whose key stands in an earlier partition or row.
 
     Args:
         keys: of one bucket, by partition in raw order: the key and ``row`` (its
             number in the partition, ascending).
-        key: the column of the key.
+        key: the columns of the key; a bucket may hold rows by one of them.
 
     Returns:
         ``partition`` and ``row`` of every copy but the first, int32.
     """
-    values = pa.concat_tables(keys)[key].combine_chunks()
-    repeated = pd.Series(values.to_pandas()).duplicated().to_numpy().nonzero()[0]
+    table = pa.concat_tables(keys)
+    # As floats, whole numbers beside nulls would not be exact.
+    values = table.select(key).to_pandas(integer_object_nulls=True)
+    repeated = values.duplicated().to_numpy().nonzero()[0]
     starts = np.cumsum([0, *map(len, keys)])
-    rows = pa.concat_tables(keys)["row"].combine_chunks().to_numpy()
+    rows = table["row"].combine_chunks().to_numpy()
     partition = np.searchsorted(starts, repeated, side="right") - 1
     return pa.table(
         {"partition": partition.astype(np.int32), "row": rows[repeated]},

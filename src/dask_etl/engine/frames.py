@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from dask_etl.compat.dask import mapping_of
 from dask_etl.storage.frames import from_pandas, to_pandas
 from dask_etl.storage.parts import (
     Conform,
@@ -66,18 +67,22 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
         The reader and the partitions; None unless the frame is just as
         :func:`from_files` made it.
     """
-    made = frame.expr
-    operands = dict(zip(made._parameters, made.operands, strict=False))
-    read = operands.get("func")
-    narrowed = [operands.get(name) for name in ("_partitions", "columns")]
-    if not isinstance(read, ReadPandas) or narrowed != [None, None]:
-        return None
-    return read.reader, list(operands["iterables"][0])
+    match mapping_of(frame):
+        case (ReadPandas(reader), items):
+            return reader, list(items)
+    return None
+
+
+def meta_of(frame) -> pd.DataFrame:
+    """Return an empty frame with the columns and types of a Dask DataFrame."""
+    from dask.dataframe.dispatch import make_meta
+
+    return make_meta(frame)
 
 
 def schema_of(frame, table: Table) -> pa.Schema:
     """Find the schema of a Dask DataFrame that holds such a table, from its meta data."""
-    found = pa.Schema.from_pandas(frame._meta)
+    found = pa.Schema.from_pandas(meta_of(frame))
     if table.unify is not None:
         return table.unify({table.name.replace("_", " "): found})
     return table.schema_for(found)

@@ -15,6 +15,7 @@ from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, MemoryDataset
 from kedro.pipeline.node import Node
 
+from dask_etl.compat.kedro import unwrapped
 from dask_etl.errors import TableMissing, explained, explanation
 from dask_etl.hooks.monitor import ResourceMonitor
 from dask_etl.hooks.records import RUN_METRICS, keep_latest_runs, with_pipeline_totals
@@ -103,9 +104,7 @@ class MetricsHooks:
         """Note how many rows the largest output of the node has."""
         if self._catalog is None:
             return
-        dataset: Any = self._catalog.get(dataset_name)
-        # A dataset that is also held in memory wraps the one that knows.
-        dataset = getattr(dataset, "_dataset", dataset)
+        dataset = unwrapped(self._catalog.get(dataset_name))
         if hasattr(dataset, "count_rows"):
             with self._lock:
                 self._rows = max(self._rows or 0, dataset.count_rows())

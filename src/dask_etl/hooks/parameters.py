@@ -9,7 +9,7 @@ from kedro.framework.hooks import hook_impl
 from kedro.framework.project import pipelines
 from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
-from kedro.validation.type_extractor import TypeExtractor
+from kedro.validation import TypeExtractor
 from pydantic import BaseModel
 
 from dask_etl.configuration import in_one_line

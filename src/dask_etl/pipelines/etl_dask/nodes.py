@@ -44,7 +44,7 @@ def survey(raw: DaskFrame, as_of: datetime, cleaning: Cleaning) -> Survey:
     return Survey(
         later_copies=surveyed.gather(
             "keys",
-            functools.partial(later_copies, key="transaction_id"),
+            functools.partial(later_copies, key=("transaction_id",)),
             bucket_by="transaction_id",
             buckets=buckets,
             associative=False,
