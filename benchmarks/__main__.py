@@ -36,6 +36,8 @@ TABLES = ("results", "summary", "overhead")
 def main(settings: Path | None, output: Path, report_only: bool) -> None:
     """Measure the engines and their peers; check that all make the same tables."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # Kedro, once imported, sets the level of all others.
+    logging.getLogger(__package__).setLevel(logging.INFO)
     try:
         if not report_only:
             measure(load_settings(settings), output)

@@ -90,7 +90,10 @@ def name_reasons(part, files):
     }
     return part.assign(
         reasons=part["broken"].map(names).astype(object),
-        source_file=np.array([file.name for file in files])[part["source_part"]],
+        # Dask tries this on a row from a file that is not there.
+        source_file=part["source_part"].map(
+            dict(enumerate(file.name for file in files))
+        ),
     )[[*part.columns[:10], "reasons", "source_file", "source_row"]]
 
 

@@ -30,7 +30,7 @@ CONTRACT = json.loads((CONTENDERS / "contract.json").read_text())
 RAW = {
     "more parts than labels": ({"rows": 700, "seed": 1}, 7),
     "ids are text": ({"rows": 600, "seed": 2, "string_ids": True}, 3),
-    "many labels": ({"rows": 900, "seed": 3, "regions": 130, "categories": 70}, 2),
+    "many labels": ({"rows": 900, "seed": 3, "regions": 130, "categories": 70}, 1),
     "few customers, empty parts": ({"rows": 3, "seed": 4, "customers": 1}, 5),
 }
 
