@@ -273,23 +273,21 @@ def _tables(catalog: Any) -> dict[str, Any]:
     """Find the tables of ours that the catalog and the pipelines name, each once."""
     from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
 
-    from dask_etl.datasets import PandasParquetDataset  # noqa: PLC0415  (start-up)
-    from dask_etl.datasets.parquet import VersionedParquetDataset  # noqa: PLC0415  (start-up)
+    from dask_etl.datasets.table import TableDataset  # noqa: PLC0415  (start-up)
 
     names = {*catalog.keys()}
     for pipeline in pipelines.values():
         names |= pipeline.datasets()
-    module = PandasParquetDataset.__module__
     found, stores = {}, set()
     for name in sorted(names):
         # Others, e.g. plots, are not even made: that imports what writes them.
         kind = catalog.get_type(name) or ""
-        if not kind.startswith((module, "dask_etl.datasets.", "kedro.io.cached")):
+        if not kind.startswith(("dask_etl.datasets.", "kedro.io.cached")):
             continue
         dataset = catalog.get(name)
         # A dataset that is also held in memory wraps the one that knows.
         dataset = getattr(dataset, "_dataset", dataset)
-        if not isinstance(dataset, VersionedParquetDataset):
+        if not isinstance(dataset, TableDataset):
             continue
         # Two faces of one table are one table.
         key = (dataset.store.release.path, dataset.store.name)

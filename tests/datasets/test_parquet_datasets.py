@@ -24,7 +24,7 @@ import dask_etl
 from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
 from dask_etl.datasets.publish import publish, stage
 from dask_etl.errors import StorageError
-from dask_etl.storage.parts import Segment, partitions
+from dask_etl.storage.segments import Segment, partitions
 from dask_etl.tables import find_table, known_tables
 from oracle.raw_files import dirty_transactions, write_raw
 from support.fault_injection import without_hanging

@@ -11,7 +11,7 @@ from dask_etl.datasets import PandasParquetDataset
 from dask_etl.engine.partitions import Partitions
 from dask_etl.errors import StorageError
 from dask_etl.retail.tables import RAW_TRANSACTIONS
-from dask_etl.storage import parts, slices
+from dask_etl.storage import parts, segments, slices
 from oracle.raw_files import dirty_transactions
 from support.engine_runs import raw_dataset
 
@@ -128,11 +128,12 @@ def test_thousands_of_tiny_row_groups_are_few_tasks_and_one_footer(tmp_path, par
 
 
 def test_thousands_of_tiny_parts_of_our_own_are_few_tasks(tmp_path):
-    segments = [
-        parts.Segment(str(number), str(number), 0, 1, 100) for number in range(10_000)
+    tiny = [
+        segments.Segment(str(number), str(number), 0, 1, 100)
+        for number in range(10_000)
     ]
-    grouped = parts.partitions(segments, 1)
+    grouped = segments.partitions(tiny, 1)
     assert len(grouped) <= 256
-    assert [segment for group in grouped for segment in group] == segments
+    assert [segment for group in grouped for segment in group] == tiny
     # What somebody wants for good reason is not changed.
-    assert len(parts.partitions(segments[:200], 1)) == 200
+    assert len(segments.partitions(tiny[:200], 1)) == 200

@@ -1,6 +1,7 @@
 """Storage: versioned, atomic Parquet, seen as Dask or as pandas frames; CSV for others."""
 
 from dask_etl.datasets.csv import CsvDataset
-from dask_etl.datasets.parquet import DaskParquetDataset, PandasParquetDataset
+from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.pandas_parquet import PandasParquetDataset
 
 __all__ = ["CsvDataset", "DaskParquetDataset", "PandasParquetDataset"]

@@ -16,7 +16,8 @@ from dask_etl.engine.frames import files_of, schema_of
 from dask_etl.errors import StorageError
 from dask_etl.storage.export import replace_folder, whole_file, write_csv
 from dask_etl.storage.frames import from_pandas
-from dask_etl.storage.parts import Partition, PartReader
+from dask_etl.storage.parts import PartReader
+from dask_etl.storage.segments import Partition
 from dask_etl.storage.sweep import remove_file, remove_folder
 from dask_etl.tables import find_table
 

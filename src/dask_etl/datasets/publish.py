@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.datasets.parquet import VersionedParquetDataset
+from dask_etl.datasets.table import TableDataset
 from dask_etl.engine.execution import execute
 from dask_etl.engine.fingerprint import fingerprint
 from dask_etl.engine.frames import meta_of, write_frame
@@ -23,7 +23,7 @@ from dask_etl.storage.store import Attempt, Staged
 
 logger = logging.getLogger(__name__)
 
-Outputs = Mapping[VersionedParquetDataset, Any]
+Outputs = Mapping[TableDataset, Any]
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,12 @@ class Work:
         """Leave the tables as they were before; others may write them."""
         self.session.forget(self.staged)
         _free(each.store for each in self.staged)
+
+
+def save(dataset: TableDataset, data: Any) -> None:
+    """Publish one table, unless this very data was published with others already."""
+    if not dataset.is_expected(data):
+        publish({dataset: data})
 
 
 def publish(outputs: Outputs, resume: bool = True) -> None:
@@ -162,7 +168,7 @@ def _scratch(
     return scratch
 
 
-def _scratch_home(dataset: VersionedParquetDataset) -> Scratch:
+def _scratch_home(dataset: TableDataset) -> Scratch:
     location = dataset.store.location
     return Scratch(location.filesystem, location.file("_scratch"))
 
@@ -191,8 +197,8 @@ def _attempt_name(scratch: Scratch | None, attempts: Collection[Attempt]) -> str
 
 
 def _write_lazy(
-    lazies: Outputs, writers: Mapping[VersionedParquetDataset, PartWriter], scratch
-) -> dict[VersionedParquetDataset, Content]:
+    lazies: Outputs, writers: Mapping[TableDataset, PartWriter], scratch
+) -> dict[TableDataset, Content]:
     if not lazies:
         return {}
     parts = execute({lazy: writers[d] for d, lazy in lazies.items()}, scratch)
@@ -202,7 +208,7 @@ def _write_lazy(
     }
 
 
-def _write(dataset: VersionedParquetDataset, data: Any, writer: PartWriter) -> Content:
+def _write(dataset: TableDataset, data: Any, writer: PartWriter) -> Content:
     if not isinstance(data, (pd.DataFrame, pa.Table)) and hasattr(data, "to_delayed"):
         schema = dataset.table_of(meta_of(data)).schema
         return Content(schema, tuple(write_frame(data, schema, writer)))

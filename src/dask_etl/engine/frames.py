@@ -12,11 +12,11 @@ from dask_etl.storage.frames import from_pandas, to_pandas
 from dask_etl.storage.parts import (
     Conform,
     PartFile,
-    Partition,
     PartReader,
     PartWriter,
     StorageError,
 )
+from dask_etl.storage.segments import Partition
 from dask_etl.tables import Table
 
 

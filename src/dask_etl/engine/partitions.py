@@ -20,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.engine.frames import files_of, graph_of, schema_of, to_arrow
-from dask_etl.storage.parts import Conform, Partition, PartReader
+from dask_etl.storage.parts import Conform, PartReader
+from dask_etl.storage.segments import Partition
 from dask_etl.tables import Table
 
 Tables = dict[str, Any]

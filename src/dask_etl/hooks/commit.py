@@ -81,14 +81,14 @@ class CommitHooks:
 
 def _tables(catalog: DataCatalog, outputs: dict[str, Any]) -> dict[Any, Any]:
     """Return those outputs that are tables of ours, by data set."""
-    from dask_etl.datasets.parquet import VersionedParquetDataset  # noqa: PLC0415  (start-up)
+    from dask_etl.datasets.table import TableDataset  # noqa: PLC0415  (start-up)
 
     found = {}
     for name, data in outputs.items():
         dataset = catalog.get(name)
         # A dataset that is also held in memory wraps the one that writes.
         dataset = getattr(dataset, "_dataset", dataset)
-        if isinstance(dataset, VersionedParquetDataset):
+        if isinstance(dataset, TableDataset):
             found[dataset] = data
     return found
 

@@ -75,6 +75,7 @@ def _tidy(staged: Staged, state: State, candidates: Sequence[str]) -> None:
     try:
         with contextlib.suppress(Conflict):
             store.assert_own(current.version, staged.attempt.run_id)
+        store.know(staged.content, current)
         store.sweep(state, candidates)
         if current.version and current.version % CHECKPOINT_EVERY == 0:
             store.log.checkpoint(current.version)

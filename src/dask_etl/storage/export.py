@@ -22,7 +22,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.files import cannot_write
-from dask_etl.storage.parts import PartReader, Segment, read_checked
+from dask_etl.storage.parts import PartReader, read_checked
+from dask_etl.storage.segments import Segment
 from dask_etl.storage.sweep import remove_folder
 
 ROWS_AT_A_TIME = 1 << 16

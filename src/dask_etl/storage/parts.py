@@ -1,13 +1,9 @@
-"""Reading and writing single Parquet files: partitions in, parts out.
-
-A *partition* is what one task reads: one or more segments, each a file or some of
-its row groups, so that small files come together and large ones are taken apart.
-"""
+"""Reading and writing single Parquet files: partitions in, parts out."""
 
 import contextlib
 import functools
 import posixpath
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +16,7 @@ from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.files import checksum, put
 from dask_etl.storage.folder import check_file, footer, state_of, unreadable
 from dask_etl.storage.names import part_name
+from dask_etl.storage.segments import Partition, Segment
 from dask_etl.storage.slices import read_slice
 
 
@@ -43,46 +40,11 @@ class PartFile:
     statistics: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
-@dataclass(frozen=True)
-class Segment:
-    """Rows of one source file: all of them, or those of some row groups.
-
-    Attributes:
-        path: where the file is.
-        name: its name in the table, as ledgers and rejected rows show it.
-        first_row: number of the segment's first row within the file.
-        rows: how many rows.
-        bytes: size of the file.
-        row_groups: which ones; None for all.
-        skip: rows of the row groups before the segment's, which is a slice of one row
-            group; None for all rows.
-        checksum: XXH3 of the file; None where nobody recorded it.
-        modified: when the file was changed, where there is no checksum.
-    """
-
-    path: str
-    name: str
-    first_row: int
-    rows: int
-    bytes: int
-    row_groups: tuple[int, ...] | None = None
-    skip: int | None = None
-    checksum: str | None = None
-    modified: str | None = None
-
-
-Partition = tuple[Segment, ...]
-
 _BUFFER = 1 << 20
 """Bytes of a column that are fetched at a time of a row group read in slices."""
 
 _BATCH = 1 << 17
 """Rows that are decoded at a time there."""
-
-_MANY = 256
-_SMALL = 10_000
-"""Beyond so many partitions, none of fewer rows than this is of use: a task costs
-several milliseconds, whatever it has to do."""
 
 Conform = Callable[[pa.Table, pa.Schema, str, int], pa.Table]
 """Brings rows of somebody else's file to a schema.
@@ -236,38 +198,6 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     if checksum(content) != segment.checksum:
         raise StorageError(f"{segment.path}: checksum mismatch: the file was altered")
     return content
-
-
-def sensible_rows(wanted: int, total: int) -> int:
-    """Return how many rows a partition gets: those wanted, if they are not too few.
-
-    Args:
-        wanted: ``rows_per_partition`` of the catalog.
-        total: rows of the table.
-    """
-    return max(wanted, min(-(-total // _MANY), _SMALL))
-
-
-def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
-    """Group consecutive segments into partitions of about ``rows`` rows.
-
-    A segment is never taken apart here, so a partition holds between one segment
-    and as many as fit into ``rows``; more, where there were thousands of tiny ones.
-    """
-    segments = list(segments)
-    rows = sensible_rows(rows, sum(segment.rows for segment in segments))
-    grouped: list[Partition] = []
-    group: list[Segment] = []
-    held = 0
-    for segment in segments:
-        if group and held + segment.rows > rows:
-            grouped.append(tuple(group))
-            group, held = [], 0
-        group.append(segment)
-        held += segment.rows
-    if group:
-        grouped.append(tuple(group))
-    return grouped
 
 
 @dataclass(frozen=True)

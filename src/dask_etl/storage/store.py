@@ -51,10 +51,17 @@ class TableStore:
             StorageError: the log is damaged: it says something else than was released.
         """
         if released not in self._contents:
-            found = self.log.open(released.version).content
-            self.check(found, released)
-            self._contents[released] = found
+            self.know(self.log.open(released.version).content, released)
         return self._contents[released]
+
+    def know(self, found: Content, released: Released) -> None:
+        """Keep what a released version holds, so that the log is not opened for it.
+
+        Raises:
+            StorageError: it is something else than was released.
+        """
+        self.check(found, released)
+        self._contents[released] = found
 
     def check(self, found: Content, released: Released) -> None:
         """Compare what the log says with what was released.
@@ -137,6 +144,8 @@ class TableStore:
         head = self.log.head()
         if base is None and head is not None:
             self._check_own(head.content)
+        elif base is not None and head is not None and head.version == base.version:
+            self.know(head.content, base)
         return Attempt(self, base, head, run_id, attempt or new_attempt())
 
     def _make_folder(self) -> None:
@@ -246,9 +255,6 @@ class Attempt:
                 f"{self.store.location.path}: nothing to add to: nothing has been "
                 "written here yet"
             )
-        if self.head is not None and self.head.version == self.base.version:
-            self.store.check(self.head.content, self.base)
-            return self.head.content
         return self.store.content(self.base)
 
     @property

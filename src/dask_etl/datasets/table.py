@@ -1,15 +1,13 @@
-"""Kedro datasets of versioned Parquet tables: one class for Dask, one for pandas."""
+"""What the data sets of a table have in common, whatever frame they show it as."""
 
 import functools
 import json
 import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 import fsspec
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 from kedro.io.core import (
@@ -21,7 +19,6 @@ from kedro.io.core import (
 )
 
 from dask_etl.compat.kedro import TablePreview
-from dask_etl.engine.frames import from_files
 from dask_etl.errors import StorageError, TableMissing
 from dask_etl.storage.delta import Content, storable
 from dask_etl.storage.encodings import BY_TYPE, Encodings
@@ -29,8 +26,9 @@ from dask_etl.storage.folder import name_in, parquet_paths, read_folder
 from dask_etl.storage.frames import from_pandas, to_pandas
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import is_ours, stable_name
-from dask_etl.storage.parts import PartReader, Segment, partitions, sensible_rows
+from dask_etl.storage.parts import PartReader
 from dask_etl.storage.release import Release, Released, nearest_release
+from dask_etl.storage.segments import Segment, check_alike, segments_of
 from dask_etl.storage.session import Session, session_of
 from dask_etl.storage.store import TableStore
 from dask_etl.tables import Table, find_table
@@ -44,7 +42,7 @@ class Source:
     segments: tuple[Segment, ...]
 
 
-class VersionedParquetDataset(AbstractDataset):
+class TableDataset(AbstractDataset):
     """A Delta Lake table, put in force together with others by one release.
 
     A Delta Lake table of others is read as it is now, and a folder without a commit
@@ -243,6 +241,11 @@ class VersionedParquetDataset(AbstractDataset):
         """Know that this data was published already: the save of it has no work left."""
         self._published = data
 
+    def is_expected(self, data: Any) -> bool:
+        """Tell whether this data was published already, and expect it no more."""
+        expected, self._published = self._published, None
+        return expected is not None and expected is data
+
     def preview(self, nrows: int = 5) -> TablePreview:
         """Return the first rows, for Kedro-Viz; at most one file is read."""
         source = self.source()
@@ -251,15 +254,6 @@ class VersionedParquetDataset(AbstractDataset):
         return TablePreview(
             json.loads(frame.to_json(orient="split", date_format="iso"))
         )
-
-    def save(self, data: Any) -> None:
-        """Publish what is given as the new version; see the class."""
-        from dask_etl.datasets.publish import publish  # noqa: PLC0415  (a circle: publish imports this)
-
-        if self._published is not None and self._published is data:
-            self._published = None
-            return
-        publish({self: data})
 
     # -- loading ---------------------------------------------------------------
 
@@ -320,27 +314,14 @@ class VersionedParquetDataset(AbstractDataset):
                 "making nor *.parquet files. Run the pipeline that writes it, or "
                 "correct the path."
             )
-        segments: list[Segment] = []
-        found: dict[str, pa.Schema] = {}
         files = read_folder(self._filesystem, root, paths)
-        total = sum(file.footer.num_rows for file in files)
-        wanted = sensible_rows(self.rows_per_partition, total)
-        for file in files:
-            rows = file.footer.num_rows
-            whole = Segment(
-                file.path, file.name, 0, rows, file.bytes, modified=file.modified
-            )
-            segments += _taken_apart(whole, file.footer, wanted)
-            found[file.name] = file.schema
-        first, schema = next(iter(found.items()))
-        for name, other in found.items():
-            # Files of some tables are brought to one schema; those of others have it.
-            if not may_differ and other != schema:
-                raise StorageError(
-                    f"{root}: {name} has other columns or types than "
-                    f"{first}: {_differences(other, schema)}"
-                )
-        return segments, found
+        # Files of some tables are brought to one schema; those of others have it.
+        if not may_differ:
+            check_alike(root, files)
+        return (
+            list(segments_of(files, self.rows_per_partition)),
+            {file.name: file.schema for file in files},
+        )
 
 
 def _release_folder(table: Location, given: str | None) -> Location:
@@ -358,94 +339,3 @@ def _release_folder(table: Location, given: str | None) -> Location:
     steps = PurePosixPath(path).parts
     fitting = (str(p) for p in above if p.parts[-len(steps) :] == steps)
     return replace(table, path=next(fitting, home.path))
-
-
-def _differences(one: pa.Schema, other: pa.Schema) -> str:
-    fields = {(field.name, str(field.type)) for field in one}
-    others = {(field.name, str(field.type)) for field in other}
-    return ", ".join(" ".join(field) for field in sorted(fields ^ others)) or "order"
-
-
-def _taken_apart(file: Segment, meta, rows_per_partition: int) -> Iterable[Segment]:
-    """Take a large file apart, into segments of about a partition.
-
-    That is at its row groups; a row group of several partitions is cut into slices.
-    """
-    largest = 2 * rows_per_partition
-    if file.rows <= largest:
-        yield file
-        return
-    groups: list[int] = []
-    first_row, rows = 0, 0
-    for group in range(meta.num_row_groups):
-        held = meta.row_group(group).num_rows
-        # What has come together goes by itself before a row group that is cut, too.
-        if rows and (rows >= rows_per_partition or held > largest):
-            yield replace(
-                file, first_row=first_row, rows=rows, row_groups=tuple(groups)
-            )
-            first_row, rows, groups = first_row + rows, 0, []
-        if held <= largest:
-            rows += held
-            groups.append(group)
-            continue
-        for skip in range(0, held, rows_per_partition):
-            yield replace(
-                file,
-                first_row=first_row + skip,
-                rows=min(rows_per_partition, held - skip),
-                row_groups=(group,),
-                skip=skip,
-            )
-        first_row += held
-    if rows:
-        yield replace(file, first_row=first_row, rows=rows, row_groups=tuple(groups))
-
-
-class PandasParquetDataset(VersionedParquetDataset):
-    """A versioned Parquet table as a pandas DataFrame.
-
-    ``load()`` returns rows in the order of the parts with a RangeIndex; integer and
-    boolean columns are nullable types only where there are nulls. Raw transactions
-    come with ``source_file`` (its categories are all files, in that order) and
-    ``source_row``. ``save()`` takes a pandas DataFrame, an Arrow table or a lazy table
-    of the Dask engine.
-    """
-
-    def load(self) -> pd.DataFrame:
-        """Read the whole table; see the class."""
-        source = self.source()
-        table = replace(source.reader, threads=True).read(source.segments)
-        masked = [name for name in table.column_names if table[name].null_count]
-        frame = to_pandas(table, masked)
-        if source.reader.conform is not None:
-            return frame.assign(**_origin(source.segments))
-        return frame
-
-
-def _origin(segments: Iterable[Segment]) -> dict[str, Any]:
-    """Name the file of every row, and its number in the file."""
-    files: dict[str, int] = {}
-    for segment in segments:
-        files[segment.name] = files.get(segment.name, 0) + segment.rows
-    counts = list(files.values())
-    codes = np.repeat(np.arange(len(files), dtype=np.int32), counts)
-    rows = [np.arange(count) for count in counts]
-    return {
-        "source_file": pd.Categorical.from_codes(codes, categories=[*files]),
-        "source_row": np.concatenate(rows) if rows else np.zeros(0, np.int64),
-    }
-
-
-class DaskParquetDataset(VersionedParquetDataset):
-    """A versioned Parquet table as a lazy Dask DataFrame, a partition per task.
-
-    ``save()`` takes a lazy table of the Dask engine, a Dask DataFrame (written part
-    by part), a pandas DataFrame or an Arrow table.
-    """
-
-    def load(self):
-        """Describe the table as a Dask DataFrame; see the class."""
-        source = self.source()
-        grouped = partitions(source.segments, self.rows_per_partition)
-        return from_files(source.reader, grouped, self._filepath.name)
