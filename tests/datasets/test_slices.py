@@ -13,7 +13,7 @@ from dask_etl.errors import StorageError
 from dask_etl.retail.tables import RAW_TRANSACTIONS
 from dask_etl.storage import parts, segments, slices
 from oracle.raw_files import dirty_transactions
-from support.engine_runs import raw_dataset
+from support.engine_runs import cluster, raw_dataset, run_dask
 
 ROWS = 1_050
 
@@ -89,6 +89,27 @@ def test_slices_in_any_order_and_by_threads_are_the_same(raw):
         for number, tables in zip(order, found, strict=True):
             assert values(tables["rows"]) == values(expected[number])
             assert tables["origin"].segments == (("part.parquet", number * 50, 50),)
+
+
+def test_a_slice_that_was_overtaken_is_not_decoded_again(raw, begun):
+    partitions = partitions_of(raw, 100)
+    order = [1, 0, 2, 5, 3, 4, 8, 7, 6, 10, 9]
+    found = {
+        number: partitions.source(partitions.items[number])["rows"] for number in order
+    }
+    assert len(begun) == 1
+    whole = partitions_of(raw, ROWS)
+    expected = whole.source(whole.items[0])["rows"]
+    in_order = [found[number] for number in range(len(partitions.items))]
+    assert values(pa.concat_tables(in_order)) == values(expected)
+
+
+def test_a_cluster_decodes_the_row_group_once_for_the_survey_and_once_for_the_pass(
+    raw, begun, tmp_path
+):
+    with cluster(dashboard_address=None):
+        run_dask(raw_dataset(raw, 50).load(), tmp_path / "out")
+    assert len(begun) == 2
 
 
 def test_pandas_reads_all_slices_and_a_preview_one(raw):

@@ -87,9 +87,25 @@ def _run(graph: "Graph", keys: list) -> list:
     from distributed.scheduler import KilledWorker  # noqa: PLC0415  (start-up)
 
     try:
-        return list(client.get(graph.tasks, keys))
+        return list(client.get(_in_order(graph.tasks), keys))
     except KilledWorker as error:
         raise _workers_lost(error, graph.describe(error.task)) from error
+
+
+def _in_order(tasks: Mapping) -> Any:
+    """Have Dask take the tasks in the order in which they are named.
+
+    Its own order jumps between partitions; files are read from front to back, and so
+    are the slices of a large row group, which cannot be entered in the middle.
+    """
+    from dask.highlevelgraph import (  # noqa: PLC0415  (start-up)
+        HighLevelGraph,
+        MaterializedLayer,
+    )
+
+    priorities = {key: -number for number, key in enumerate(tasks)}
+    layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
+    return HighLevelGraph({"tables": layer}, {"tables": set()})
 
 
 def _client() -> Any:

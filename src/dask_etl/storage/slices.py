@@ -1,8 +1,9 @@
 """Row groups too large for one task: read slice by slice, decoded once in all.
 
 Parquet cannot be entered in the middle of a row group. Tasks ask for the slices more
-or less in their order, so whoever read the last slice is kept, and goes on; for an
-earlier slice it begins anew. Memory is that of a slice, however large the group.
+or less in their order, so whoever read the last slice is kept, and goes on. Where one
+task overtakes another, the few slices in between wait for theirs; for any other earlier
+slice the reading begins anew. Memory is that of some slices, however large the group.
 """
 
 import threading
@@ -15,6 +16,10 @@ Batches = Iterator[pa.RecordBatch]
 
 _KEPT = 4
 """Row groups that a process keeps open: of two passes, and where two files meet."""
+
+
+_WAITING = 2
+"""Slices that were overtaken and are kept, of a row group."""
 
 
 class _Cursor:
@@ -48,13 +53,24 @@ class _Place:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.cursor: _Cursor | None = None
+        self.size = 0
+        self.waiting: dict[int, pa.Table] = {}
 
     def read(self, begin: Callable[[], Batches], skip: int, rows: int, of: int):
+        table = self.waiting.pop(skip, None)
+        if table is not None and len(table) == rows:
+            return table
         cursor, self.cursor = self.cursor, None
         if cursor is None or cursor.position > skip:
-            cursor = _Cursor(begin())
-        for _ in cursor.advance(skip - cursor.position):
-            pass
+            cursor, self.waiting = _Cursor(begin()), {}
+        # The last slice may be smaller than those before it.
+        self.size = max(self.size, rows)
+        for start in range(cursor.position, skip, self.size):
+            passed = list(cursor.advance(min(self.size, skip - start)))
+            if passed and skip - start <= _WAITING * self.size:
+                self.waiting[start] = pa.concat_tables(passed)
+        while len(self.waiting) > _WAITING:
+            del self.waiting[min(self.waiting)]
         table = pa.concat_tables(cursor.advance(rows))
         # Neither what failed nor what is finished is kept.
         if cursor.position < of:
