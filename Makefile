@@ -22,10 +22,10 @@ help: ## list these targets
 
 # Each engine runs in a process of its own, so that neither inherits the other's memory.
 run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified, with reports
-	$(KEDRO) run --env demo --pipelines data_generation
-	$(KEDRO) run --env demo --pipelines etl_dask
-	$(KEDRO) run --env demo --pipelines etl_pandas
-	$(KEDRO) run --env demo --pipelines analytics,verification,reporting
+	@$(KEDRO) run --env demo --pipelines data_generation
+	@$(KEDRO) run --env demo --pipelines etl_dask
+	@$(KEDRO) run --env demo --pipelines etl_pandas
+	@$(KEDRO) run --env demo --pipelines analytics,verification,reporting
 	@echo "Reports: data/08_reporting/report.md and the plots beside it"
 
 test: $(VENV)/installed-dev ## the tests

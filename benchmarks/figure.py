@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dask_etl import wording
 from dask_etl.pipelines.reporting import style
 
 from .plan import CROSSOVER, SIZES
@@ -63,7 +64,7 @@ def _headline(summary: pd.DataFrame) -> str:
     last = found.iloc[-1]
     memory = pick(summary, "peak_memory_mb", rows=last["rows"], variant="etl_dask")
     return (
-        f"{style.number(last['rows'])} rows: etl_dask takes "
+        f"{wording.number(last['rows'])} rows: etl_dask takes "
         f"{style.percent(last['to_etl_pandas'])} of the time and "
         f"{style.percent(memory['to_etl_pandas'].iloc[0])} of the memory of etl_pandas; "
         f"{crossover(summary)}"
@@ -201,7 +202,7 @@ def _cpu(axes: Axes, summary: pd.DataFrame) -> None:
     if found.empty:
         return style.message(axes, NOT_MEASURED)
     rows = _common_size(found)
-    style.panel_title(axes, f"CPU use, {style.number(rows)} rows", 40)
+    style.panel_title(axes, f"CPU use, {wording.number(rows)} rows", 40)
     found = found[found["rows"] == rows].sort_values("median", ascending=False)
     bars = axes.barh(
         found["variant"],
@@ -246,7 +247,7 @@ def _scaling(axes: Axes, table: pd.DataFrame) -> None:
     if table.empty:
         style.panel_title(axes, "Scaling in workers")
         return style.message(axes, NOT_MEASURED)
-    rows = style.number(table["rows"].iloc[0])
+    rows = wording.number(table["rows"].iloc[0])
     style.panel_title(axes, f"Scaling of etl_dask, {rows} rows", 40)
     most = int(table["workers"].max())
     axes.plot([1, most], [1, most], color=style.OTHER, linestyle="--", label="linear")

@@ -14,6 +14,7 @@ from kedro.runner import SequentialRunner, ThreadRunner
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
+from dask_etl.wording import number
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 from support.good_rows import GOOD
@@ -83,6 +84,39 @@ def test_the_default_run_ends_well_and_without_complaints(whole_run):
     assert "ERROR" not in process.stderr
     assert "WARNING" not in process.stderr
     assert "Traceback" not in process.stderr
+
+
+def test_the_run_ends_with_what_came_of_it_in_a_few_lines(whole_run):
+    project, process = whole_run
+    lines = process.stderr.splitlines()
+    [start] = [i for i, line in enumerate(lines) if "Done in " in line]
+    # The cluster, perhaps a line of progress on a slow machine, the thresholds.
+    assert start <= 8, process.stderr
+    assert process.stdout == ""
+    said = {}
+    last = ""
+    for line in lines[start + 1 :]:
+        label, text = line[2:17].strip(), line[18:]
+        said[label or last] = text if label else f"{said[last]} {text}"
+        last = label or last
+    ledger = project.table("dask.row_ledger").to_pandas()
+    kept = ledger["rows_kept"].sum()
+    assert said["Rows"].startswith(
+        f"20,000 read = {kept:,} kept + {20_000 - kept:,} rejected ("
+    )
+    worst = ledger[list(schema.RULES)].sum().nlargest(1)
+    assert said["Rejected by"].startswith(f"{worst.index[0]} {worst.iloc[0]:,}, ")
+    cube = project.table("dask.sales_cube").to_pandas()
+    cents = (cube["revenue_cents"] - cube["returned_revenue_cents"]).sum()
+    assert said["Net revenue"] == number(cents / 100)
+    assert said["Verification"] == "all 14 tables of both engines are identical"
+    assert re.fullmatch(
+        r"Dask [\d.]+ s, \d+ MB; pandas [\d.]+ s, \d+ MB", said["Engines"]
+    )
+    assert f"clean_transactions {kept:,} (v0)" in said["Dask tables"]
+    assert said["Pandas tables"] == said["Dask tables"]
+    assert said["Files"].startswith("11 files in data/test/08_reporting")
+    assert len(lines) - start <= 16
 
 
 def test_both_engines_made_what_the_oracle_computes(whole_run):

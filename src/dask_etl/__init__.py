@@ -4,3 +4,6 @@ __version__ = "0.1.0"
 
 TABLE_MODULES = ["dask_etl.retail.tables", "dask_etl.hooks.records"]
 """Modules whose tables the catalog may name without their path."""
+
+OUTCOME = "dask_etl.retail.outcome.lines"
+"""Says what came of the data in a run: pairs of a word and what is said under it."""

@@ -15,6 +15,7 @@ from kedro.framework.cli.project import run
 
 import dask_etl
 from dask_etl.errors import ExplainedError, explanation
+from dask_etl.wording import size
 
 
 class _RunByDefault(click.Group):
@@ -68,7 +69,7 @@ def list_tables(env: str | None) -> None:
                 (
                     name,
                     f"{versions[0].rows:,}",
-                    _size(versions[0].bytes),
+                    size(versions[0].bytes),
                     versions[0].parts,
                     len(versions),
                     _moment(event.released_at),
@@ -96,7 +97,7 @@ def history(table: str, env: str | None) -> None:
                 events[version.release].run_id,
                 _moment(events[version.release].released_at),
                 f"{version.rows:,}",
-                _size(version.bytes),
+                size(version.bytes),
                 "" if place else "current",
             )
             for place, version in enumerate(dataset.versions())
@@ -191,7 +192,7 @@ def vacuum(unlocked: bool, env: str | None) -> None:
                 continue
             total += removed
             if removed.files:
-                click.echo(f"{name}: {removed.files:,} files, {_size(removed.bytes)}")
+                click.echo(f"{name}: {removed.files:,} files, {size(removed.bytes)}")
         click.echo(f"Removed {total.files:,} files, {total.bytes:,} bytes.")
         if failed:
             sys.exit(1)
@@ -329,14 +330,6 @@ def _show(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     for row in rows:
         shown.add_row(*map(str, row))
     Console().print(shown)
-
-
-def _size(number: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if number < 1000:
-            return f"{number:,.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:,.1f} GB"
 
 
 def _moment(text: str) -> str:

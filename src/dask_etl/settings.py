@@ -3,15 +3,30 @@
 import os
 
 from dask_etl.configuration import ConfigLoader, ProjectContext
-from dask_etl.hooks import ClusterHooks, CommitHooks, MetricsHooks, ParameterHooks
+from dask_etl.hooks import (
+    ClusterHooks,
+    CommitHooks,
+    MetricsHooks,
+    ParameterHooks,
+    ProgressHooks,
+    SummaryHooks,
+)
 
 # A data project must not phone home; `.telemetry` says so only to the command line
 # that runs in the project's folder, this to everybody who loads the project.
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 # Hooks run last-registered first: a node's outputs are committed (CommitHooks)
-# before the metrics of that node are taken.
-HOOKS = (ClusterHooks(), MetricsHooks(), CommitHooks(), ParameterHooks())
+# before the metrics of that node are taken; the summary comes after both, and after
+# the last line of progress.
+HOOKS = (
+    ClusterHooks(),
+    SummaryHooks(),
+    MetricsHooks(),
+    CommitHooks(),
+    ProgressHooks(),
+    ParameterHooks(),
+)
 
 CONTEXT_CLASS = ProjectContext
 CONFIG_LOADER_CLASS = ConfigLoader

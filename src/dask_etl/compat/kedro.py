@@ -1,4 +1,4 @@
-"""Of Kedro: the type that a preview is told by, and what a cached dataset wraps.
+"""Of Kedro: the type of a preview, what a cached dataset wraps, where a file is.
 
 Where a class of ours is one of Kedro's, it overrides and calls some of its methods that
 are not public; they stand with the class, in ``configuration.py``:
@@ -14,9 +14,15 @@ from typing import Any
 from kedro.io import CachedDataset
 from kedro_datasets._typing import TablePreview
 
-__all__ = ["TablePreview", "unwrapped"]
+__all__ = ["TablePreview", "path_of", "unwrapped"]
 
 
 def unwrapped(dataset: Any) -> Any:
     """Return the dataset that one held in memory wraps; any other as it is."""
     return dataset._dataset if isinstance(dataset, CachedDataset) else dataset
+
+
+def path_of(dataset: Any) -> str | None:
+    """Return the path that a dataset was given; None for one that has none."""
+    path = getattr(dataset, "_filepath", None)
+    return None if path is None else str(path)

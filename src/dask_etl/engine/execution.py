@@ -22,6 +22,7 @@ from dask_etl.engine.partitions import (
     first_few,
     gathered_in,
 )
+from dask_etl.engine.progress import Computation, Step, running
 from dask_etl.engine.scratch import DamagedScratch, Scratch
 from dask_etl.engine.tasks import Merge, Stage
 from dask_etl.errors import WorkersLost
@@ -81,15 +82,33 @@ def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
     client = _client()
     if client is None:
-        import dask.threaded  # noqa: PLC0415  (start-up)
-
-        return list(dask.threaded.get(graph.tasks, keys))
+        return _run_on_threads(graph, keys)
     from distributed.scheduler import KilledWorker  # noqa: PLC0415  (start-up)
 
+    # Of all tasks, not only of those wanted: they tell how far the work is.
+    steps = graph.steps()
+    tracked = [key for step in steps for key in step.keys]
+    found = client.get(_in_order(graph.tasks), tracked, sync=False)
+    futures = dict(zip(tracked, found, strict=True))
+    wanted = [[futures[key] for key in some] for some in keys]
     try:
-        return list(client.get(_in_order(graph.tasks), keys))
+        with running(Computation(steps, lambda key: futures[key].done())):
+            return list(client.gather(wanted))
     except KilledWorker as error:
         raise _workers_lost(error, graph.describe(error.task)) from error
+    finally:
+        for future in futures.values():
+            future.release()
+
+
+def _run_on_threads(graph: "Graph", keys: list) -> list:
+    import dask.threaded  # noqa: PLC0415  (start-up)
+    from dask.callbacks import Callback  # noqa: PLC0415  (start-up)
+
+    done: set = set()
+    watched = Callback(posttask=lambda key, *_: done.add(key))
+    with watched, running(Computation(graph.steps(), done.__contains__)):
+        return list(dask.threaded.get(graph.tasks, keys))
 
 
 def _in_order(tasks: Mapping) -> Any:
@@ -147,6 +166,9 @@ class Graph:
         self.tasks: dict = {}
         self.keys: dict[Partitions | Gathered, list] = {}
         self.names: dict[Partitions | Gathered, str] = {}
+        """Of scratch files."""
+        self.labels: dict[Partitions | Gathered, str] = {}
+        """Of Dask's tasks, for its dashboard: it shows no more than 15 characters."""
         self.lazies: dict[Partitions, list[Lazy]] = {}
 
     def build(self) -> dict[Partitions | Gathered, list]:
@@ -161,6 +183,15 @@ class Graph:
         }
         return {lazy: self.keys[lazy] for lazy in wanted}
 
+    def steps(self) -> list[Step]:
+        """List what is done side by side, in the order in which it comes to its end."""
+        return [
+            Step(self.labels[lazy], "bucket", keys)
+            if isinstance(lazy, Gathered)
+            else Step(self.labels[lazy], "partition", keys, lazy.rows_each())
+            for lazy, keys in self.keys.items()
+        ]
+
     def describe(self, key: Any) -> str:
         """Name the work of a task for people: files, or the table that is merged.
 
@@ -168,8 +199,8 @@ class Graph:
         happened to be at the worker: then it is one of the partitions.
         """
         for lazy, keys in self.keys.items():
-            name, number = self.names[lazy], keys.index(key) if key in keys else None
-            if number is None and not self._belongs(key, name):
+            number = keys.index(key) if key in keys else None
+            if number is None and not self._belongs(key, self.labels[lazy]):
                 continue
             if isinstance(lazy, Gathered):
                 bucket = "" if number is None else f", bucket {number}"
@@ -179,11 +210,17 @@ class Graph:
             return f"a partition of {_files(lazy.items) or 'the input'}"
         return "reading the input of a partition"
 
-    def _belongs(self, key: Any, name: str) -> bool:
+    def _belongs(self, key: Any, label: str) -> bool:
         return isinstance(key, tuple) and key[0] in (
-            f"{name}-{self.run}",
-            f"{name}-input-{self.run}",
+            f"{label}-{self.run}",
+            f"{label}-input-{self.run}",
         )
+
+    def _label(self, of: Partitions | Gathered, wanted: str) -> str:
+        """Give tasks a label that no others have; Dask shows it up to the number."""
+        taken = sum(label.split("-")[0] == wanted for label in self.labels.values())
+        self.labels[of] = f"{wanted}-{taken + 1}" if taken else wanted
+        return self.labels[of]
 
     def _find(self, lazy: Lazy) -> None:
         """Note a lazy table under its stage, after all that the stage needs."""
@@ -202,6 +239,7 @@ class Graph:
         gathered = [lazy for lazy in lazies if isinstance(lazy, Gathered)]
         name = f"stage-{len(self.names)}"
         self.names[partitions] = name
+        label = self._label(partitions, partitions.name)
         inputs = {
             argument: self.names[argument]
             for _, arguments in partitions.steps
@@ -221,16 +259,16 @@ class Graph:
             self.scratch,
         )
         needs = [TaskRef(self._whole(argument)) for argument in inputs]
-        common = self._key(name, "what")
+        common = self._key(label, "what")
         self.tasks[common] = DataNode(common, stage)
         self.tasks.update(partitions.graph)
         self.keys[partitions] = [
             self._add(
-                (name, number),
+                (label, number),
                 Stage.run,
                 TaskRef(common),
                 number,
-                self._item(name, number, item),
+                self._item(label, number, item),
                 *needs,
             )
             for number, item in enumerate(partitions.items)
@@ -239,17 +277,18 @@ class Graph:
         for lazy in gathered:
             self._add_merge(lazy)
 
-    def _item(self, name: str, number: int, item: Any) -> Any:
+    def _item(self, label: str, number: int, item: Any) -> Any:
         if not isinstance(item, ComputedFrame):
             return item
         return TaskRef(
-            self._add((f"{name}-input", number), _pair, TaskRef(item.key), item.name)
+            self._add((f"{label}-input", number), _pair, TaskRef(item.key), item.name)
         )
 
     def _add_merge(self, gathered: Gathered) -> None:
         stage = self.names[gathered.partitions]
         name = f"{stage}-{gathered.name}"
         self.names[gathered] = name
+        label = self._label(gathered, f"merge_{gathered.name}")
         merge = Merge(
             name,
             stage,
@@ -258,16 +297,16 @@ class Graph:
             self.outputs.get(gathered),
             self.scratch,
         )
-        common = self._key(name, "what")
+        common = self._key(label, "what")
         self.tasks[common] = DataNode(common, merge)
         needs = [
             TaskRef(self._whole(argument))
             for argument in gathered_in(gathered.arguments).values()
         ]
-        barrier = TaskRef(self._key(stage, "done"))
+        barrier = TaskRef(self._key(self.labels[gathered.partitions], "done"))
         self.keys[gathered] = [
             self._add(
-                (name, bucket), Merge.run, TaskRef(common), bucket, barrier, *needs
+                (label, bucket), Merge.run, TaskRef(common), bucket, barrier, *needs
             )
             for bucket in range(gathered.buckets)
         ]
@@ -277,19 +316,19 @@ class Graph:
     def _whole(self, gathered: Gathered):
         """Return the key that stands for all buckets of a gathered table."""
         if gathered.scatter:
-            return self._key(self.names[gathered], "done")
+            return self._key(self.labels[gathered], "done")
         return self.keys[gathered][0]
 
     def _barrier(self, of: Partitions | Gathered) -> None:
-        self._add((self.names[of], "done"), _wait, *map(TaskRef, self.keys[of]))
+        self._add((self.labels[of], "done"), _wait, *map(TaskRef, self.keys[of]))
 
     def _add(self, name: tuple, function: Callable, *arguments: Any):
         key = self._key(*name)
         self.tasks[key] = Task(key, function, *arguments)
         return key
 
-    def _key(self, name: str, number: Any):
-        return (f"{name}-{self.run}", number)
+    def _key(self, label: str, number: Any):
+        return (f"{label}-{self.run}", number)
 
 
 def _files(items: Sequence[Any]) -> str:

@@ -46,6 +46,8 @@ class Partitions(_Description):
             An argument that is :class:`Gathered` is computed first; see there.
         schema: types of the rows as they are stored, where they are known.
         graph: Dask tasks that items of :class:`ComputedFrame` refer to.
+        name: of the tasks, in a word that tells them on Dask's dashboard.
+        rows: how many there are in all, where that is known otherwise than from files.
     """
 
     items: Sequence[Any]
@@ -53,10 +55,16 @@ class Partitions(_Description):
     steps: tuple[tuple[Callable[..., Tables], Mapping[str, Any]], ...] = ()
     schema: pa.Schema | None = None
     graph: Mapping = field(default_factory=dict, repr=False)
+    name: str = "pass"
+    rows: int = 0
 
     @classmethod
     def of(
-        cls, frame, table: Table, columns: Sequence[str] | None = None
+        cls,
+        frame,
+        table: Table,
+        columns: Sequence[str] | None = None,
+        name: str = "pass",
     ) -> "Partitions":
         """Take the partitions of a Dask DataFrame.
 
@@ -68,6 +76,7 @@ class Partitions(_Description):
             frame: the Dask DataFrame.
             table: what its rows are. Text of few distinct values comes as codes.
             columns: the columns to read; None for all.
+            name: of the tasks, as people see them.
         """
         found = files_of(frame)
         if found is None:
@@ -78,16 +87,31 @@ class Partitions(_Description):
                 ComputedFrame(key, f"partition-{number:05d}")
                 for number, key in enumerate(keys)
             ]
-            return cls(computed, ReadFrame(chosen, table.conform), (), schema, graph)
+            source = ReadFrame(chosen, table.conform)
+            return cls(computed, source, (), schema, graph, name)
         reader, items = found
         chosen = _chosen(table, reader.schema, columns)
-        return cls(items, ReadFiles(replace(reader, schema=chosen)), (), reader.schema)
+        read = ReadFiles(replace(reader, schema=chosen))
+        return cls(items, read, (), reader.schema, name=name)
 
     def count_rows(self) -> int:
         """Return the number of rows where the files tell it; else 0."""
+        return sum(self._rows_in_files())
+
+    def rows_each(self) -> list[int]:
+        """Return the number of rows of every partition; none where it is not known."""
+        if isinstance(self.source, ReadFiles):
+            return self._rows_in_files()
+        if not self.rows:
+            return []
+        # Of those that are yet to be made, the last is what is left.
+        each = -(-self.rows // len(self.items))
+        return [min(each, self.rows - i * each) for i in range(len(self.items))]
+
+    def _rows_in_files(self) -> list[int]:
         if not isinstance(self.source, ReadFiles):
-            return 0
-        return sum(segment.rows for item in self.items for segment in item)
+            return []
+        return [sum(segment.rows for segment in item) for item in self.items]
 
     def map(self, step: Callable[..., Tables], **arguments: Any) -> "Partitions":
         """Append a step."""

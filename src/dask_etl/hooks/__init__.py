@@ -4,5 +4,14 @@ from dask_etl.hooks.cluster import ClusterHooks
 from dask_etl.hooks.commit import CommitHooks
 from dask_etl.hooks.metrics import MetricsHooks
 from dask_etl.hooks.parameters import ParameterHooks
+from dask_etl.hooks.progress import ProgressHooks
+from dask_etl.hooks.summary import SummaryHooks
 
-__all__ = ["ClusterHooks", "CommitHooks", "MetricsHooks", "ParameterHooks"]
+__all__ = [
+    "ClusterHooks",
+    "CommitHooks",
+    "MetricsHooks",
+    "ParameterHooks",
+    "ProgressHooks",
+    "SummaryHooks",
+]

@@ -67,7 +67,7 @@ class ResourceMonitor:
     def __init__(self, interval: float = 0.05, pid: int | None = None):
         self.interval = interval
         self.usage: Usage | None = None
-        self._tree = _ProcessTree(pid)
+        self._tree = ProcessTree(pid)
         self._marks: list[Mark] = []
         self._lock = threading.Lock()
         self._idle: threading.Event | None = None
@@ -135,10 +135,14 @@ class ResourceMonitor:
         return memory
 
 
-class _ProcessTree:
-    """Memory now, and CPU seconds so far, of a process and its descendants."""
+class ProcessTree:
+    """Memory now, and CPU seconds so far, of a process and its descendants.
 
-    def __init__(self, pid: int | None):
+    Args:
+        pid: of the process; this one by default.
+    """
+
+    def __init__(self, pid: int | None = None):
         self.cpu_seconds = 0.0
         self._cpu_before = 0.0
         self._root = psutil.Process(pid)

@@ -13,11 +13,15 @@ from kedro.validation import TypeExtractor
 from pydantic import BaseModel
 
 from dask_etl.configuration import in_one_line
+from dask_etl.hooks.progress import PROGRESS
 from dask_etl.validation import problems, shown, unknown_name
 
 DASK, RESUME = "dask", "resume"
 """What is no node's: ``dask`` overrides ``dask.yml``, and ``resume=false`` starts anew
 after a broken run."""
+
+FLAGS = (RESUME, PROGRESS)
+"""Parameters that are true or false, and no node's."""
 
 
 class ParameterHooks:
@@ -65,12 +69,12 @@ def parameter_models(pipelines: Mapping[str, Pipeline]) -> dict[str, type[BaseMo
 
 def _wrong_parameters(given: dict[str, Any], overrides: Any) -> Iterator[str]:
     models = parameter_models(pipelines)
-    groups = {*models, DASK, RESUME}
+    groups = {*models, DASK, *FLAGS}
     for group, values in given.items():
         if group in models:
             yield from problems(values, models[group], group)
-        elif group == RESUME and not isinstance(values, bool):
-            yield f"{RESUME}: must be true or false, it is {shown(values)}"
+        elif group in FLAGS and not isinstance(values, bool):
+            yield f"{group}: must be true or false, it is {shown(values)}"
         elif group == DASK and not isinstance(values, dict):
             yield f"{DASK}: must be a mapping, name: value, it is {shown(values)}"
         elif group == DASK and values != overrides:

@@ -101,3 +101,9 @@ def keep_latest_runs(history: pd.DataFrame, n: int) -> pd.DataFrame:
     kept = started.loc[age <= n, ["pipeline", "run_id"]]
     chosen = pd.MultiIndex.from_frame(history[["pipeline", "run_id"]])
     return history[chosen.isin(pd.MultiIndex.from_frame(kept))].reset_index(drop=True)
+
+
+def latest_totals(history: pd.DataFrame) -> pd.DataFrame:
+    """The row that holds the whole pipeline, of the latest run of each pipeline."""
+    totals = history[history["node"] == ALL_NODES]
+    return totals.sort_values("started_at").drop_duplicates("pipeline", keep="last")

@@ -6,7 +6,8 @@ from matplotlib.text import Text
 
 from dask_etl.pipelines.reporting import figures, findings, performance
 from dask_etl.pipelines.reporting.findings import LARGEST, largest
-from dask_etl.pipelines.reporting.style import number, percent, short
+from dask_etl.pipelines.reporting.style import percent, short
+from dask_etl.wording import number
 
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function")  # seaborn
 

@@ -21,6 +21,8 @@ def generate(generation: Generation) -> tuple[Parts, Gathered]:
     partitions = Partitions(
         range(max(partition_count(generation), 1)),
         functools.partial(generate_partition, generation),
+        name="generate",
+        rows=generation.rows,
     )
     return (
         partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),

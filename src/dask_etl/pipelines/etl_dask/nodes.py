@@ -38,7 +38,9 @@ def survey(raw: DaskFrame, as_of: datetime, cleaning: Cleaning) -> Survey:
         as_of: later rows are not valid, and do not count as first copies.
         cleaning: nor do rows beyond its limits.
     """
-    rows = Partitions.of(raw, tables.RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
+    rows = Partitions.of(
+        raw, tables.RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS, "survey"
+    )
     buckets = buckets_for(rows.count_rows())
     surveyed = rows.map(kernels.survey_partition, as_of=as_of, cleaning=cleaning)
     return Survey(

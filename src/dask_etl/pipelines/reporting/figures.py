@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from dask_etl.wording import number
+
 from . import findings, heatmaps, lines, panels, style
 
 # A matplotlib figure: matplotlib is imported by what draws, at the first figure.
@@ -44,7 +46,7 @@ def category_revenue(categories: pd.DataFrame) -> Figure:
         axes[1],
         top["average_line_revenue"],
         _ratio(categories, "net_revenue", "lines"),
-        style.number,
+        number,
         style.PURPLE,
     )
     style.panel_title(axes[1], "What a line brings")
@@ -122,7 +124,7 @@ def customer_segments(segments: pd.DataFrame) -> Figure:
         (
             axes[1],
             "average_monetary",
-            style.number,
+            number,
             "Spend",
             "currency units",
             style.GREEN,
@@ -213,7 +215,7 @@ def overview_finding(categories: pd.DataFrame, segments: pd.DataFrame) -> str:
         return findings.NO_DATA
     customers = int(segments["customers"].sum())
     return (
-        f"{style.number(categories['net_revenue'].sum())} of net revenue from "
-        f"{style.number(categories['lines'].sum())} lines and "
-        f"{style.number(customers)} customers"
+        f"{number(categories['net_revenue'].sum())} of net revenue from "
+        f"{number(categories['lines'].sum())} lines and "
+        f"{number(customers)} customers"
     )

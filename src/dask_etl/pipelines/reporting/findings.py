@@ -3,8 +3,9 @@
 import pandas as pd
 
 from dask_etl.retail.schema import UNKNOWN
+from dask_etl.wording import number
 
-from .style import number, percent
+from .style import percent
 
 NO_DATA = "No data"
 LARGEST = 12

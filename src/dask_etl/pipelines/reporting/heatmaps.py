@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from dask_etl.wording import number
+
 from . import style
 from .findings import NO_DATA
 
@@ -82,7 +84,7 @@ def retention_map(axes: Axes, cohorts: pd.DataFrame, labels: int = 26):
         cbar_kws={"label": "Share of the cohort that bought", "format": "{x:.0%}"},
         xticklabels=_thinned(wide.columns.astype(str), labels),
         yticklabels=_thinned(
-            [f"{c:%b %Y} ({style.number(sizes[c])})" for c in wide.index], labels
+            [f"{c:%b %Y} ({number(sizes[c])})" for c in wide.index], labels
         ),
     )
     axes.set_xlabel("Months since the first purchase")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from dask_etl.hooks.records import ALL_NODES
+from dask_etl.wording import number
 
 from . import style
 
@@ -68,8 +69,8 @@ def performance_finding(run_metrics: pd.DataFrame) -> str:
     rows = [total.loc[engine, "rows"] for engine in PIPELINES]
     if not pd.isna(rows).any() and rows[0] != rows[1]:
         return (
-            f"The latest runs are not comparable: Dask had {style.number(rows[0])} rows, "
-            f"pandas {style.number(rows[1])}"
+            f"The latest runs are not comparable: Dask had {number(rows[0])} rows, "
+            f"pandas {number(rows[1])}"
         )
     time = ratio(dask["wall_seconds"], pandas["wall_seconds"])
     memory = ratio(dask["peak_memory_mb"], pandas["peak_memory_mb"])
@@ -198,7 +199,7 @@ def slowest_nodes(run: pd.DataFrame, count: int = SLOWEST) -> pd.DataFrame:
 def _caption(total: pd.DataFrame, verification: pd.DataFrame) -> str:
     runs = [
         f"{engine} {row['started_at']:%Y-%m-%d %H:%M} UTC on {row['cores']} cores"
-        + ("" if pd.isna(row["rows"]) else f", {style.number(row['rows'])} rows")
+        + ("" if pd.isna(row["rows"]) else f", {number(row['rows'])} rows")
         for engine, row in total.iterrows()
     ]
     return (

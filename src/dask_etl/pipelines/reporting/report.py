@@ -3,10 +3,11 @@
 import pandas as pd
 
 from dask_etl.retail.schema import RULES
+from dask_etl.wording import number
 
 from . import findings
 from .performance import latest_runs, performance_finding, ratio, totals
-from .style import number, percent
+from .style import percent
 
 WORST_FILES = 5
 """Source files with the largest share of rejected rows that are listed."""

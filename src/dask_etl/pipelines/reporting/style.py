@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from dask_etl import wording
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -158,26 +160,9 @@ def money(values: pd.Series | np.ndarray) -> tuple[float, str]:
     return 1.0, "currency units"
 
 
-def number(value: float) -> str:
-    """An amount or a count in words that can be said: 1.23 million, 45.6 thousand."""
-    rounded = float(f"{value:.3g}")
-    for divisor, name in ((1e9, " billion"), (1e6, " million")):
-        if abs(rounded) >= divisor:
-            return f"{rounded / divisor:,.6g}{name}"
-    return (
-        f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.2f}"
-    )
-
-
 def percent(share: float) -> str:
     """A share as a percentage with no more digits than it is read with."""
-    if pd.isna(share):
-        return "n/a"
-    if 0 < abs(share) < 0.00005:
-        return "< 0.01 %"
-    steps = (0.0995, 0.000995)
-    digits = 0 if share == 0 else sum(abs(share) < step for step in steps)
-    return f"{share * 100:.{digits}f} %"
+    return "n/a" if pd.isna(share) else wording.percent(share)
 
 
 def short(label, width: int = 24) -> str:
