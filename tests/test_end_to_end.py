@@ -333,8 +333,8 @@ def test_unusual_data_goes_through_both_engines_and_all_analyses(
     project, tmp_path, case
 ):
     files = []
-    for number, rows in enumerate(EDGE_CASES[case]()):
-        files.append(tmp_path / "raw" / f"{number}.parquet")
+    for index, rows in enumerate(EDGE_CASES[case]()):
+        files.append(tmp_path / "raw" / f"{index}.parquet")
         files[-1].parent.mkdir(exist_ok=True)
         pq.write_table(rows, files[-1])
     elsewhere = project.reads(tmp_path / "raw", AS_OF)

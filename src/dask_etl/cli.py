@@ -1,4 +1,4 @@
-"""The command line: ``dask-etl run``, and ``tables``, which ``kedro`` has, too.
+"""The command line: ``dask-etl run``, and the rest, which ``kedro`` has, too.
 
 Kedro finds this module by its name, and ``cli`` and ``run`` in it.
 """
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from kedro.framework.cli.project import run
 
 import dask_etl
+from dask_etl.compat.kedro import path_of
 from dask_etl.errors import ExplainedError, explanation
+from dask_etl.run_command import no_project, run
 from dask_etl.wording import size
 
 
@@ -40,11 +41,6 @@ def cli() -> None:
 cli.add_command(run)
 
 
-@cli.group()
-def tables() -> None:
-    """List, restore, tidy up and export tables."""
-
-
 def _environment(command: Callable) -> Callable:
     return click.option(
         "--env",
@@ -52,6 +48,42 @@ def _environment(command: Callable) -> Callable:
         envvar="KEDRO_ENV",
         help="The environment whose tables are meant, a folder of conf/.",
     )(command)
+
+
+@cli.command()
+@_environment
+def doctor(env: str | None) -> None:
+    """Look whether everything is here that a run needs, and say what to mend.
+
+    Nothing is changed, and nothing contacts the network but a scheduler of yours.
+    """
+    from dask_etl.doctor import examine, tell  # noqa: PLC0415  (start-up)
+
+    with _explained(), _context(env) as context:
+        tables = _tables(context.catalog)
+        tell(examine(context.config_loader["dask"], tables))
+
+
+@cli.command()
+@click.option("--open", "show", is_flag=True, help="Show it in a browser.")
+@_environment
+def report(show: bool, env: str | None) -> None:
+    """Say where the report of the last run is."""
+    with _explained(), _context(env) as context:
+        path = path_of(context.catalog["report_page"])
+        if path is None or not context.catalog.exists("report_page"):
+            raise click.ClickException(
+                f"{path}: no report has been written here yet; kedro run --pipelines "
+                "reporting writes it"
+            )
+        click.echo(path)
+        if show and click.launch(path):
+            raise click.ClickException("no browser could be started; open the file")
+
+
+@cli.group()
+def tables() -> None:
+    """List, restore, tidy up and export tables."""
 
 
 @tables.command("list")
@@ -251,6 +283,13 @@ def _explained() -> Iterator[None]:
 @contextlib.contextmanager
 def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
+    with _context(env) as context:
+        yield _tables(context.catalog)
+
+
+@contextlib.contextmanager
+def _context(env: str | None) -> Iterator[Any]:
+    """Open the project around the folder one is in; yield its context."""
     from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
     from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
     from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
@@ -261,13 +300,10 @@ def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
         bootstrap_project(found)
     root = found or here
     if not (root / "conf" / "base").is_dir():
-        raise click.ClickException(
-            f"{here} is in no project: there is no folder conf/base. Change to the "
-            "project's folder."
-        )
+        raise click.ClickException(no_project(here))
     session = KedroSession.create(project_path=root, env=env)
     with session:
-        yield _tables(session.load_context().catalog)
+        yield session.load_context()
 
 
 def _tables(catalog: Any) -> dict[str, Any]:

@@ -58,11 +58,13 @@ def test_a_later_step_says_which_it_is():
 
 HELD = threading.Event()
 REACHED = threading.Semaphore(0)
+STARTED: list[int] = []
 
 
 def hold(number):
     """Make a partition; all but the first two wait until they are let go."""
-    if number >= 2:
+    STARTED.append(number)
+    if number not in STARTED[:2]:
         REACHED.release()
         assert HELD.wait(30)
     return {"rows": pa.table({"n": [number]})}
@@ -72,7 +74,10 @@ def hold(number):
 def test_a_run_can_be_watched_while_it_goes_on(tmp_path, workers):
     """On a cluster and on plain threads; afterwards there is nothing to watch."""
     HELD.clear()
-    filesystem = fsspec.filesystem("file", auto_mkdir=True)
+    STARTED.clear()
+    filesystem = fsspec.filesystem("file")
+    for name in ("out", "scratch"):
+        (tmp_path / name).mkdir()
     lazy = Partitions(range(4), hold, name="made", rows=4).parts(
         "rows", pa.schema({"n": pa.int64()})
     )

@@ -200,6 +200,9 @@ def test_in_a_notebook_it_is_a_line_that_changes(monkeypatch):
     shell.kernel = "somewhere"
     monkeypatch.setitem(sys.modules, "ipykernel", object())
     monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr(
+        "IPython.core.interactiveshell.InteractiveShell.initialized", lambda: True
+    )
     published = []
     monkeypatch.setattr(
         "IPython.core.display_functions.publish_display_data",

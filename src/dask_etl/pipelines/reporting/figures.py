@@ -90,14 +90,16 @@ def seasonality(months: pd.DataFrame) -> Figure:
     figure = style.new_figure(12, max(4.0, 2.0 + 0.36 * rows))
     axes = figure.subplots()
     finding = findings.season_finding(months)
-    if findings.enough_seasons(months) and months["seasonality_index"].notna().any():
+    if findings.enough_seasons(months) and findings.season_index(months).notna().any(
+        axis=None
+    ):
         heatmaps.season_map(axes, months)
     else:
         style.message(axes, "Not enough data for a seasonal pattern")
     return style.headline(
         figure,
         finding,
-        "Index: mean net revenue of that calendar month ÷ mean of all complete months.",
+        "Index: net revenue per calendar day of that month ÷ that of all complete months.",
     )
 
 
@@ -162,7 +164,8 @@ def cohort_retention(cohorts: pd.DataFrame) -> Figure:
         figure,
         findings.cohort_finding(cohorts),
         "Blank: months that the data do not cover whole. Month 0, when everybody buys, "
-        "is left out.",
+        "is left out. Customers of the first month may have bought before the data begin: "
+        "they do not count as new.",
     )
 
 

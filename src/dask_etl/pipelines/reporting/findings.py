@@ -91,11 +91,25 @@ def region_finding(regions: pd.DataFrame) -> str:
         return text
     overall = regions["returned_revenue"].sum() / regions["revenue"].sum()
     if rates.max() - rates.min() < ALIKE * overall:
-        return f"{text}; returns are much the same everywhere ({percent(overall)} of value)"
+        return f"{text}; {_returns_alike(regions, overall)}"
     among = " among the largest" if len(regions) > LARGEST + 1 else ""
     return (
         f"{text}; returns are highest{among} in {rates.idxmax()} "
         f"({percent(rates.max())} of value)"
+    )
+
+
+def _returns_alike(regions: pd.DataFrame, overall: float) -> str:
+    """Say that returns are the same in all named regions, and if not in the unnamed."""
+    nameless = regions["region"].astype(str) == UNKNOWN
+    rate = regions.loc[nameless, "return_rate_value"].astype(float).sum()
+    if not nameless.any() or abs(rate - overall) < ALIKE * overall:
+        return f"returns are much the same everywhere ({percent(overall)} of value)"
+    named = regions[~nameless]
+    within = named["returned_revenue"].sum() / named["revenue"].sum()
+    return (
+        f"returns are much the same in all named regions ({percent(within)} of value), "
+        f"but {percent(rate)} where the region is not known"
     )
 
 
@@ -161,8 +175,40 @@ def enough_seasons(months: pd.DataFrame) -> bool:
     return not months.empty and bool(months["enough_data"].astype(bool).all())
 
 
+def season_index(months: pd.DataFrame) -> pd.DataFrame:
+    """Net revenue per calendar day of each calendar month, to that of all complete months.
+
+    Per day, as February would seem weak for its length alone.
+
+    Returns:
+        A row per category, the largest first, after "All categories"; a column per
+        calendar month (1–12); null where the category sold nothing in any.
+    """
+    complete = months[months["is_complete"].astype(bool)]
+    start = pd.to_datetime(complete["month"])
+    total = complete["is_total"].astype(bool)
+    table = pd.DataFrame(
+        {
+            # A label that data may have is told from the total by its first letter.
+            "label": ("=" + complete["product_category"].astype("str")).mask(total, ""),
+            "number": start.dt.month,
+            "net_revenue": complete["net_revenue"].astype(float),
+            "days": start.dt.days_in_month,
+        }
+    )
+    sums = table.groupby(["label", "number"])[["net_revenue", "days"]].sum()
+    alone = sums["net_revenue"] / sums["days"]
+    whole = sums.groupby("label").sum()
+    mean = (whole["net_revenue"] / whole["days"]).where(lambda mean: mean != 0)
+    index = alone.unstack("number").div(mean, axis=0)
+    largest_first = whole["net_revenue"].drop("", errors="ignore").nlargest(len(whole))
+    index = index.reindex(["", *largest_first.index])
+    index.index = ["All categories", *(label[1:] for label in largest_first.index)]
+    return index
+
+
 def season_finding(months: pd.DataFrame) -> str:
-    """The strongest and the weakest month of the year."""
+    """The strongest and the weakest month of the year, per calendar day."""
     if months.empty:
         return NO_DATA
     if not enough_seasons(months):
@@ -171,15 +217,24 @@ def season_finding(months: pd.DataFrame) -> str:
             f"Seasonality needs {MONTHS_NEEDED} complete months; "
             f"the data cover {complete}"
         )
-    total = all_categories(months).dropna(subset=["seasonality_index"])
-    if total.empty:
+    index = season_index(months).iloc[0].dropna()
+    if index.empty:
         return "No net revenue, so no seasons"
-    high = total.loc[total["seasonality_index"].idxmax()]
-    low = total.loc[total["seasonality_index"].idxmin()]
+    high, low = index.idxmax(), index.idxmin()
     return (
-        f"{high['month']:%B} is {_change(high['seasonality_index'] - 1)} the average "
-        f"month, {low['month']:%B} {_change(low['seasonality_index'] - 1)} it"
+        f"A day in {_month_name(high)} sells {_more_or_less(index[high] - 1)} than an "
+        f"average day, one in {_month_name(low)} {_more_or_less(index[low] - 1)}"
     )
+
+
+def _month_name(number: int) -> str:
+    return f"{pd.Timestamp(2000, number, 1):%B}"
+
+
+def _more_or_less(growth: float) -> str:
+    if abs(growth) < 0.005:
+        return "no more"
+    return f"{percent(abs(growth))} {'more' if growth > 0 else 'less'}"
 
 
 def weekday_finding(weekdays: pd.DataFrame) -> str:
@@ -211,18 +266,30 @@ def segment_finding(segments: pd.DataFrame) -> str:
     )
 
 
+def known_cohorts(cohorts: pd.DataFrame) -> pd.DataFrame:
+    """The cohorts whose customers are new, as far as the data can tell.
+
+    Those of the first month bought then for the first time that is recorded: most were
+    customers before. They are left out, unless there are no others.
+    """
+    if cohorts["cohort"].nunique() < 2:
+        return cohorts
+    return cohorts[cohorts["cohort"] != cohorts["cohort"].min()]
+
+
 def retention_by_age(cohorts: pd.DataFrame) -> pd.Series:
-    """Share of customers active each number of months later, over all cohorts.
+    """Share of new customers active each number of months later, over all cohorts.
 
     Only months that the data cover whole: the last one would look like a loss.
     """
-    known = cohorts[cohorts["is_complete"].astype(bool)]
+    fresh = known_cohorts(cohorts)
+    known = fresh[fresh["is_complete"].astype(bool)]
     sums = known.groupby("months_since")[["active_customers", "cohort_size"]].sum()
     return (sums["active_customers"] / sums["cohort_size"]).astype(float)
 
 
 def cohort_finding(cohorts: pd.DataFrame) -> str:
-    """How many customers come back: a month later, and a year later if known."""
+    """How many new customers come back: a month later, and a year later if known."""
     retention = retention_by_age(cohorts)
     if cohorts.empty:
         return NO_DATA

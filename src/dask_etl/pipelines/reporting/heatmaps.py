@@ -9,32 +9,20 @@ import pandas as pd
 from dask_etl.wording import number
 
 from . import style
-from .findings import NO_DATA
+from .findings import NO_DATA, season_index
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ANNOTATED = 13
-"""Heat maps up to so many columns carry numbers."""
+ANNOTATED = 24
+"""Maps of retention up to so many rows and columns carry numbers."""
 
 
 def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
-    """Seasonality index, calendar month × category, the largest categories first."""
+    """Seasonality per calendar day, calendar month × category, the largest first."""
     import seaborn as sns
 
-    table = months.assign(number=pd.to_datetime(months["month"]).dt.month)
-    is_total = table["is_total"].astype(bool)
-    total = table[is_total].groupby("number")["seasonality_index"].mean()
-    single = table[~is_total].astype({"product_category": "str"})
-    by_category = single.groupby("product_category")
-    order = by_category["net_revenue"].sum().nlargest(rows).index
-    index = single.pivot_table(
-        index="product_category", columns="number", values="seasonality_index"
-    )
-    index = index.reindex(order).dropna(how="all")
-    names = ["All categories", *index.index]
-    index = pd.concat([total.to_frame().T, index], ignore_index=True)
-    index.columns.name = "number"
+    index = season_index(months).dropna(how="all").iloc[: rows + 1]
     reach = max(float((index - 1).abs().max().max()), 0.05)
     sns.heatmap(
         index,
@@ -47,9 +35,9 @@ def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
         fmt=".2f",
         annot_kws={"size": style.TEXT_SIZE},
         linewidths=1.5,
-        linecolor="white",
-        cbar_kws={"label": "Seasonality index (1 = average month)", "shrink": 0.8},
-        yticklabels=[style.short(name) for name in names],
+        linecolor=style.PAPER,
+        cbar_kws={"label": "Index (1 = average day)", "shrink": 0.8},
+        yticklabels=[style.short(name) for name in index.index],
         xticklabels=[f"{pd.Timestamp(2000, m, 1):%b}" for m in index.columns],
     )
     _dress_map(axes)
@@ -71,21 +59,25 @@ def retention_map(axes: Axes, cohorts: pd.DataFrame, labels: int = 26):
     )
     wide = wide.astype(float).dropna(how="all").dropna(how="all", axis=1)
     sizes = cohorts.groupby(pd.to_datetime(cohorts["cohort"]))["cohort_size"].first()
+    first = pd.to_datetime(cohorts["cohort"]).min()
+    names = [
+        f"{c:%b %Y}{' or before' if c == first else ''} ({number(sizes[c])})"
+        for c in wide.index
+    ]
+    annotated = labels > ANNOTATED and max(wide.shape) <= ANNOTATED
     sns.heatmap(
-        wide,
+        wide * 100,
         ax=axes,
         cmap=style.SEQUENTIAL,
-        vmin=max(0.0, float(wide.min().min())),
-        annot=wide.shape[1] <= ANNOTATED and wide.shape[0] <= ANNOTATED,
-        fmt=".0%",
-        annot_kws={"size": style.TEXT_SIZE},
+        vmin=0,
+        annot=annotated,
+        fmt=".0f",
+        annot_kws={"size": style.TEXT_SIZE - 1.5},
         linewidths=0.5 if wide.shape[1] <= 36 else 0,
-        linecolor="white",
-        cbar_kws={"label": "Share of the cohort that bought", "format": "{x:.0%}"},
+        linecolor=style.PAPER,
+        cbar_kws={"label": "% of the cohort that bought"},
         xticklabels=_thinned(wide.columns.astype(str), labels),
-        yticklabels=_thinned(
-            [f"{c:%b %Y} ({number(sizes[c])})" for c in wide.index], labels
-        ),
+        yticklabels=_thinned(names, labels),
     )
     axes.set_xlabel("Months since the first purchase")
     axes.set_ylabel("Month of the first purchase (customers)")

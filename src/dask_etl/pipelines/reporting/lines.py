@@ -63,15 +63,23 @@ def category_lines(axes: Axes, months: pd.DataFrame):
     complete = complete.reindex(wide.index, fill_value=True)
     divisor, unit = style.money(wide.to_numpy())
     middle = wide.index + pd.Timedelta(days=14)
-    for color, name in zip(style.SERIES, wide, strict=False):
+    for color, marker, name in zip(style.SERIES, style.MARKERS, wide, strict=False):
         values = wide[name] / divisor
         axes.plot(middle, values, color=color, linewidth=1, linestyle=":")
-        axes.plot(middle, values.where(complete), color=color, linewidth=2, marker=".")
+        axes.plot(
+            middle,
+            values.where(complete),
+            color=color,
+            linewidth=1.8,
+            marker=marker,
+            markersize=4,
+        )
         axes.scatter(
             middle[~complete],
             values[~complete],
             s=22,
-            facecolor="white",
+            marker=marker,
+            facecolor=style.PAPER,
             edgecolor=color,
             zorder=3,
         )
@@ -79,7 +87,7 @@ def category_lines(axes: Axes, months: pd.DataFrame):
     axes.set_ylim(bottom=min(0.0, float(wide.min().min()) / divisor))
     axes.set_ylabel(f"Net revenue\n({unit})")
     style.dress(axes, grid="y")
-    _name_lines(axes, middle[-1], wide.iloc[-1] / divisor)
+    _name_lines(axes, wide.iloc[-1] / divisor)
 
 
 def _remark(axes: Axes, text: str):
@@ -94,8 +102,11 @@ def _remark(axes: Axes, text: str):
     )
 
 
-def _name_lines(axes: Axes, end: pd.Timestamp, values: pd.Series):
+def _name_lines(axes: Axes, values: pd.Series):
     """Write each line's name at its end, moved apart where names would overlap."""
+    from matplotlib.lines import Line2D
+    from matplotlib.transforms import ScaledTranslation
+
     low, high = axes.get_ylim()
     height = style.figure_height(axes) * axes.get_position().height
     gap = (high - low) * style.TEXT_SIZE * 1.35 / 72 / max(height, 0.5)
@@ -104,17 +115,23 @@ def _name_lines(axes: Axes, end: pd.Timestamp, values: pd.Series):
     for i in range(1, len(places)):
         places[i] = max(places[i], places[i - 1] + gap)
     places -= max(0.0, min(places[-1] - (high - gap / 2), places[0] - low))
+    edge = axes.get_yaxis_transform()
+    beside = edge + ScaledTranslation(7 / 72, 0, axes.figure.dpi_scale_trans)
     for name, place in zip(ordered.index, places, strict=True):
-        color = style.SERIES[values.index.get_loc(name)]
+        # Coloured text would be too pale to read: the line's marker stands before it.
+        number = values.index.get_loc(name)
+        mark = Line2D([1], [place], transform=beside, clip_on=False)
+        mark.set(color=style.SERIES[number], marker=style.MARKERS[number], markersize=6)
+        axes.add_artist(mark)
         axes.annotate(
             style.short(name, 22),
-            (end, place),
-            xytext=(10, 0),
+            (1, place),
+            xycoords=edge,
+            xytext=(15, 0),
             textcoords="offset points",
             va="center",
             fontsize=style.TEXT_SIZE,
-            color=color,
-            fontweight="bold",
+            color=style.INK,
             annotation_clip=False,
         )
 

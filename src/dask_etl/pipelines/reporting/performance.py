@@ -20,6 +20,14 @@ Figure = Any
 PIPELINES = {"Dask": "etl_dask", "pandas": "etl_pandas"}
 SLOWEST = 8
 """Nodes per engine that are shown by name."""
+BRIEF = 0.01
+"""Nodes below this share of the time of all are not: most only describe what another
+one computes, and look as if they had done it in no time."""
+
+PARTS = (
+    "", "", "half", "a third", "a quarter", "a fifth", "a sixth", "a seventh",
+    "an eighth", "a ninth", "a tenth",
+)  # fmt: skip
 
 NOT_MEASURED = "No run has been measured yet"
 
@@ -57,6 +65,18 @@ def ratio(value: float, base: float) -> str:
     )
 
 
+def times(share: float) -> str:
+    """Say how many times as much, or which part of it: 3.2 times, a sixth of."""
+    if share > 1.05:
+        return f"{share:.2g} times" if share < 10 else f"{share:,.0f} times"
+    if share > 0.95:
+        return "as much as"
+    part = round(1 / share) if share else len(PARTS)
+    if part < len(PARTS) and abs(share * part - 1) < 0.1:
+        return f"{PARTS[part]} of"
+    return f"{style.percent(share)} of"
+
+
 def performance_finding(run_metrics: pd.DataFrame) -> str:
     """How Dask compares with pandas, or why that cannot be said."""
     total = totals(latest_runs(run_metrics))
@@ -72,9 +92,16 @@ def performance_finding(run_metrics: pd.DataFrame) -> str:
             f"The latest runs are not comparable: Dask had {number(rows[0])} rows, "
             f"pandas {number(rows[1])}"
         )
-    time = ratio(dask["wall_seconds"], pandas["wall_seconds"])
-    memory = ratio(dask["peak_memory_mb"], pandas["peak_memory_mb"])
-    return f"Dask needs {time} the time and {memory} the memory of pandas"
+    first, second = ("Dask", "pandas")
+    if dask["wall_seconds"] > pandas["wall_seconds"]:
+        first, second = second, first
+    fast, slow = total.loc[first], total.loc[second]
+    if not fast["wall_seconds"] or not slow["peak_memory_mb"]:
+        return NOT_MEASURED
+    speed = slow["wall_seconds"] / fast["wall_seconds"]
+    said = "as fast" if speed < 1.05 else f"{speed:.2g} times as fast"
+    share = fast["peak_memory_mb"] / slow["peak_memory_mb"]
+    return f"{first} is {said} as {second}, with {times(share)} its memory"
 
 
 def performance_comparison(
@@ -115,11 +142,10 @@ def performance_comparison(
 
 
 def _compared(total: pd.DataFrame, column: str) -> str:
-    if len(total) < len(PIPELINES):
+    if len(total) < len(PIPELINES) or not total.loc["pandas", column]:
         return ""
-    return (
-        f": Dask {ratio(total.loc['Dask', column], total.loc['pandas', column])} pandas"
-    )
+    share = total.loc["Dask", column] / total.loc["pandas", column]
+    return f": Dask {times(share)} pandas"
 
 
 def _engine_bars(axes: Axes, values: pd.Series, label: str, text):
@@ -182,15 +208,21 @@ def _node_panels(figure, runs: dict[str, pd.DataFrame]):
 
 
 def slowest_nodes(run: pd.DataFrame, count: int = SLOWEST) -> pd.DataFrame:
-    """Nodes of a run in the order they ran; all but the slowest as one row."""
+    """Nodes of a run in the order they ran; as one row all but the slowest.
+
+    Those are no more than ``count``, and none that took next to no time.
+    """
     nodes = run[run["node"] != ALL_NODES].sort_values("started_at", kind="stable")
     nodes = nodes[["node", "wall_seconds"]]
-    if len(nodes) <= count + 1:
-        return nodes
-    kept = nodes.index.isin(nodes["wall_seconds"].nlargest(count).index)
+    taken = nodes["wall_seconds"]
+    kept = nodes.index.isin(taken.nlargest(count).index) & (
+        taken >= BRIEF * taken.sum()
+    )
     rest = nodes[~kept]
+    if len(rest) < 2 and (kept | (taken >= BRIEF * taken.sum())).all():
+        return nodes
     other = {
-        "node": f"{len(rest)} other nodes",
+        "node": f"{len(rest)} other node{'s' * (len(rest) > 1)}",
         "wall_seconds": rest["wall_seconds"].sum(),
     }
     return pd.concat([nodes[kept], pd.DataFrame([other])], ignore_index=True)

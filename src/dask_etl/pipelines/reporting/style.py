@@ -22,14 +22,18 @@ MUTED = "#6b7885"
 GRID = "#e3e7eb"
 OTHER = "#b4bcc4"
 """Bars that are a remainder ("other", "Unknown") or not comparable."""
+PAPER = "#fffffe"
+"""What everything is drawn on; told from the white of data by its last digit."""
 
 # from seaborn's "colorblind" palette; named, so that a thing keeps its colour
 BLUE, ORANGE, GREEN, RED = "#0173b2", "#de8f05", "#029e73", "#d55e00"
 PURPLE, BROWN, SKY = "#cc78bc", "#ca9161", "#56b4e9"
 SERIES = (BLUE, ORANGE, GREEN, RED, PURPLE, BROWN, SKY)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Beside the colours: not everybody can tell those apart, nor does every printer."""
 ENGINES = {"Dask": BLUE, "pandas": ORANGE}
 
-SEQUENTIAL = "viridis"
+SEQUENTIAL = "Blues"
 DIVERGING = "PuOr_r"
 
 TITLE_SIZE = 15
@@ -43,7 +47,7 @@ def new_figure(width: float = 12, height: float = 6.5) -> Figure:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.06)
-    return Figure(figsize=(width, height), layout=layout, facecolor="white")
+    return Figure(figsize=(width, height), layout=layout, facecolor=PAPER)
 
 
 def halves(figure: Figure, heights: Sequence[float]) -> tuple[SubFigure, SubFigure]:
@@ -147,7 +151,7 @@ def note(axes: Axes, text: str, place: tuple, offset: tuple, **options):
         textcoords="offset points",
         fontsize=TEXT_SIZE,
         **{"color": INK, **options},
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
+        bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
     )
 
 
