@@ -26,7 +26,6 @@ run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified
 	@$(KEDRO) run --env demo --pipelines etl_dask
 	@$(KEDRO) run --env demo --pipelines etl_pandas
 	@$(KEDRO) run --env demo --pipelines analytics,verification,reporting
-	@echo "Reports: data/08_reporting/report.md and the plots beside it"
 
 test: $(VENV)/installed-dev ## the tests
 	$(BIN)/python -m pytest

@@ -113,10 +113,15 @@ def test_the_run_ends_with_what_came_of_it_in_a_few_lines(whole_run):
     assert re.fullmatch(
         r"Dask [\d.]+ s, \d+ MB; pandas [\d.]+ s, \d+ MB", said["Engines"]
     )
-    assert f"clean_transactions {kept:,} (v0)" in said["Dask tables"]
-    assert said["Pandas tables"] == said["Dask tables"]
-    assert said["Files"].startswith("11 files in data/test/08_reporting")
-    assert len(lines) - start <= 16
+    tables = {
+        engine: said[f"{engine} tables"].split(", ") for engine in ("Dask", "Pandas")
+    }
+    assert f"clean_transactions {kept:,}" in tables["Dask"]
+    assert said["Dask tables"].endswith(" and 8 more (v0)")
+    assert sorted(tables["Dask"][:5]) == sorted(tables["Pandas"][:5])
+    assert said["Files"] == "report.md and 9 pictures in data/test/08_reporting"
+    assert lines[-1] == "  Report          data/test/08_reporting/report.html"
+    assert len(lines) - start <= 15
 
 
 def test_both_engines_made_what_the_oracle_computes(whole_run):
@@ -196,9 +201,9 @@ def test_the_run_measured_every_node(whole_run):
 def test_a_run_leaves_nothing_but_tables_and_reports(whole_run):
     project, _ = whole_run
     shape = re.compile(
-        r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics))/"
+        r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics|run_history))/"
         r"(part-\d{5}-[0-9a-f]{8}-[0-9a-f]{16}\.parquet|_delta_log/\d{20}\.json|_writer\.lock)"
-        r"|08_reporting/(\w+\.png|report\.md)|release\.(json|lock)"
+        r"|08_reporting/(\w+\.png|report\.(md|html))|release\.(json|lock)"
     )
     files = (path for path in project.data.rglob("*") if path.is_file())
     names = [path.relative_to(project.data).as_posix() for path in files]
@@ -349,6 +354,25 @@ def test_unusual_data_goes_through_both_engines_and_all_analyses(
         assert len(expected["clean_transactions"]) == kept.get(case, 0)
     else:
         assert len(expected["clean_transactions"]) > 400
+
+
+def test_one_engine_alone_is_reported_on_and_its_runs_are_remembered(project):
+    project.run("data_generation", params={"generation": {"rows": 3_000}})
+    project.run("story")
+    # As a later run does.
+    project.run("story", node_names=["record_run"])
+    page = (project.data / "08_reporting" / "report.html").read_text()
+    assert "Not compared: the pandas engine did not run" in page
+    assert "first run" in page
+    assert not (project.data / "03_primary" / "pandas").exists()
+    history = project.table("run_history").to_pandas()
+    assert len(history) == 2
+    assert history["rows_read"].tolist() == [3_000, 3_000]
+    assert (history["seconds"] > 0).all()
+    rejected = project.table("dask.rejected_transactions").to_pandas()
+    assert set(rejected["reasons"].explode()) == set(
+        re.findall(r'id="sample-(\w+)"', page)
+    )
 
 
 def test_generating_no_rows_at_all_runs_through(project):

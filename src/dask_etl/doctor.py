@@ -26,6 +26,9 @@ MEMORY = 2 * GIB
 DISK = 1 * GIB
 """Bytes of free disk below which a run is warned of."""
 
+PATIENCE = "3s"
+"""How long a scheduler may take to answer."""
+
 ENVIRONMENT = ("DASK_", "KEDRO_")
 """Beginnings of environment variables that change a run."""
 
@@ -139,6 +142,8 @@ def _places(tables: Any) -> Iterator[Finding]:
 
 
 def _cluster(settings: dict[str, Any]) -> Iterator[Finding]:
+    import dask
+
     from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
     from dask_etl.engine.cluster_settings import DaskSettings, dashboard, sized  # noqa: PLC0415  (start-up)
 
@@ -146,7 +151,8 @@ def _cluster(settings: dict[str, Any]) -> Iterator[Finding]:
     address = valid.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
     try:
         if address:
-            cluster = Cluster(valid)
+            with dask.config.set({"distributed.comm.timeouts.connect": PATIENCE}):
+                cluster = Cluster(valid)
             workers = cluster.client.scheduler_info(n_workers=-1)["workers"]
             cluster.close()
             said = f"scheduler {address} answers, {counted(len(workers), 'worker')}"

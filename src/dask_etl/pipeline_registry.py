@@ -17,8 +17,8 @@ def register_pipelines() -> dict[str, Pipeline]:
     """Name every pipeline that ``kedro run --pipeline`` accepts.
 
     Returns:
-        Pipelines by name; ``__default__`` is the whole story in one run, but for the
-        export, which is for others.
+        Pipelines by name; ``__default__`` is all of them in one run, but for the
+        export, which is for others, and ``story``, which is a part of it.
     """
     pipelines = {
         "data_generation": data_generation.create_pipeline(),
@@ -31,5 +31,9 @@ def register_pipelines() -> dict[str, Pipeline]:
     return {
         **pipelines,
         "export": export.create_pipeline(),
+        # One engine, from raw rows to the report: for data that pandas cannot hold.
+        "story": pipelines["etl_dask"]
+        + pipelines["analytics"].only_nodes_with_namespaces(["dask"])
+        + reporting.of_one_engine(),
         "__default__": sum(pipelines.values(), Pipeline([])),
     }

@@ -9,6 +9,7 @@ from dask_etl.hooks import (
     MetricsHooks,
     ParameterHooks,
     ProgressHooks,
+    RunFactsHooks,
     SummaryHooks,
 )
 
@@ -25,6 +26,7 @@ HOOKS = (
     MetricsHooks(),
     CommitHooks(),
     ProgressHooks(),
+    RunFactsHooks(),
     ParameterHooks(),
 )
 

@@ -2,6 +2,14 @@
 
 from dask_etl.datasets.csv import CsvDataset
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.history_parquet import HistoryParquetDataset
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
+from dask_etl.datasets.parts_parquet import PartsParquetDataset
 
-__all__ = ["CsvDataset", "DaskParquetDataset", "PandasParquetDataset"]
+__all__ = [
+    "CsvDataset",
+    "DaskParquetDataset",
+    "HistoryParquetDataset",
+    "PandasParquetDataset",
+    "PartsParquetDataset",
+]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dask_etl.datasets.publish import save
 from dask_etl.datasets.table import TableDataset
+from dask_etl.errors import TableMissing
 from dask_etl.storage.frames import to_pandas
 from dask_etl.storage.segments import Segment
 
@@ -25,7 +26,12 @@ class PandasParquetDataset(TableDataset):
 
     def load(self) -> pd.DataFrame:
         """Read the whole table; see the class."""
-        source = self.source()
+        try:
+            source = self.source()
+        except TableMissing:
+            if not (self.optional and self.table):
+                raise
+            return to_pandas(self.table.schema.empty_table(), ())
         table = replace(source.reader, threads=True).read(source.segments)
         masked = [name for name in table.column_names if table[name].null_count]
         frame = to_pandas(table, masked)

@@ -68,6 +68,7 @@ class TableDataset(AbstractDataset):
         rows_per_partition: rows that one task reads, and that one part of an eager
             save holds. Beyond 256 tasks, none reads fewer than 10 000 rows.
         keep_versions: how many versions stay readable.
+        optional: for pandas, a table that was never written is an empty one.
         load_args: keywords for the load (see the subclasses).
         credentials: of the file system.
         fs_args: other arguments of the file system.
@@ -88,6 +89,7 @@ class TableDataset(AbstractDataset):
         schema: Table | str | None = None,
         rows_per_partition: int = 1_000_000,
         keep_versions: int = 2,
+        optional: bool = False,
         credentials: dict[str, Any] | None = None,
         fs_args: dict[str, Any] | None = None,
         version: Version | None = None,
@@ -108,6 +110,7 @@ class TableDataset(AbstractDataset):
         self._location = Location(self._filesystem, root)
         self._release_root = release
         self._keep_versions = keep_versions
+        self.optional = optional
         self._published: Any = None
 
     def _describe(self) -> dict[str, Any]:

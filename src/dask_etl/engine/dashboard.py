@@ -18,8 +18,13 @@ logger = logging.getLogger(__name__)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta http-equiv="refresh" content="1">
-<title>Dask: loading</title></head>
-<body><p>{said}</p></body>
+<title>Dask: loading</title>
+<style>
+body {{ font: 18px system-ui, sans-serif; color: #22303c; background: #fafafa;
+  display: grid; place-items: center; height: 90vh; margin: 0 }}
+@media (prefers-color-scheme: dark) {{ body {{ color: #e6ebf0; background: #14191f }} }}
+</style></head>
+<body><p role="status">{said}</p></body>
 </html>
 """
 

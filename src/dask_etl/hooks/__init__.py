@@ -5,6 +5,7 @@ from dask_etl.hooks.commit import CommitHooks
 from dask_etl.hooks.metrics import MetricsHooks
 from dask_etl.hooks.parameters import ParameterHooks
 from dask_etl.hooks.progress import ProgressHooks
+from dask_etl.hooks.run_facts import RunFactsHooks
 from dask_etl.hooks.summary import SummaryHooks
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "MetricsHooks",
     "ParameterHooks",
     "ProgressHooks",
+    "RunFactsHooks",
     "SummaryHooks",
 ]

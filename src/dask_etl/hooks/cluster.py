@@ -83,10 +83,10 @@ class ClusterHooks:
             raise click.ClickException(said) from error
 
     def _keep(self, report: RunReport, catalog: DataCatalog) -> None:
-        from dask_etl.datasets.parquet import VersionedParquetDataset  # noqa: PLC0415  (start-up)
+        from dask_etl.datasets.table import TableDataset  # noqa: PLC0415  (start-up)
 
         metrics = catalog.get(RUN_METRICS.name)
-        if not isinstance(metrics, VersionedParquetDataset):
+        if not isinstance(metrics, TableDataset):
             return
         home = metrics.store.location
         folder = posixpath.join(posixpath.dirname(home.path), "dask")

@@ -106,7 +106,7 @@ class _Terminal:
         self._live.stop()
 
 
-def _bar(share: float | None, width: int = 20) -> str:
+def _bar(share: float | None, width: int = 12) -> str:
     if share is None:
         return ""
     done = round(share * width)

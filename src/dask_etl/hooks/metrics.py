@@ -138,7 +138,8 @@ class MetricsHooks:
 
     def _pipeline_of(self, node: Node) -> str:
         """Name the pipeline of a node: its tag that was asked for, or is registered."""
-        tags = node.tags & (self._pipelines - {"__default__"} or set(pipelines))
+        # A pipeline that is put together of others has no tag of its own.
+        tags = node.tags & self._pipelines or node.tags & set(pipelines)
         return min(tags, default="(other)")
 
     def _start(self) -> None:

@@ -122,25 +122,18 @@ class _Watch:
     def _look(self, now: float) -> tuple[str, float | None]:
         if not self._names:
             return "", None
-        said = [self._names[-1]]
-        if self._nodes > 1:
-            said[0] += f" (node {len(self._names)} of {self._nodes})"
-        share = None
-        running = computations()
-        computation = running[0] if running else None
-        progress = computation.look() if computation else None
-        if computation and progress:
+        memory = f"{self._memory.sample() / 1e6:,.0f} MB"
+        for computation in computations():
+            if (progress := computation.look()) is None:
+                continue
             if self._pace is None or not self._pace.is_of(computation, progress):
                 self._pace = Pace(computation, progress, now)
-            said += self._pace.say(progress, now)
-            share = progress.done / progress.total
-        else:
-            said.append(duration(now - self._entered))
-        said.append(f"{self._memory.sample() / 1e6:,.0f} MB")
-        if computation and progress and self._pace:
-            left = self._pace.left(progress, now)
-            said += [f"{duration(left)} left of this step"] if left is not None else []
-        return " · ".join(said), share
+            said = [*self._pace.say(progress, now), memory]
+            return " · ".join(said), progress.done / progress.total
+        name = self._names[-1]
+        if self._nodes > 1:
+            name += f" (node {len(self._names)} of {self._nodes})"
+        return f"{name} · {duration(now - self._entered)} · {memory}", None
 
 
 @dataclass
@@ -159,23 +152,31 @@ class Pace:
         return computation is self.computation and progress.number == self.first.number
 
     def say(self, progress: Progress, now: float) -> list[str]:
-        """Name the step, and what of it is done, and how fast."""
+        """Name the step, what is left and what is done of it, and how fast.
+
+        The most important comes first: a terminal may be narrow.
+        """
+        said = [f"{progress.step} ({progress.number} of {progress.steps})"]
+        if (left := self._left(progress, now)) is not None:
+            said.append(f"{duration(left)} left")
         steps = counted(progress.total, progress.unit)
-        said = [
-            f"{progress.step} (step {progress.number} of {progress.steps})",
-            f"{progress.done:,} of {steps}",
-        ]
+        said.append(f"{progress.done:,} of {steps}")
         if progress.total_rows:
-            said.append(
-                f"{number(progress.rows)} of {number(progress.total_rows)} rows"
-            )
+            said.append(_rows(progress.rows, progress.total_rows))
             if (read := progress.rows - self.first.rows) > 0 and now > self.since:
                 said.append(f"{number(read / (now - self.since))} rows/s")
         return said
 
-    def left(self, progress: Progress, now: float) -> float | None:
+    def _left(self, progress: Progress, now: float) -> float | None:
         """Seconds until the step is done, at its pace so far; None at its beginning."""
         done = progress.done - self.first.done
         if done <= 0 or now <= self.since:
             return None
         return (progress.total - progress.done) * (now - self.since) / done
+
+
+def _rows(done: int, total: int) -> str:
+    if total < 1e6:
+        return f"{done:,} of {total:,} rows"
+    unit, name = (1e9, "billion") if total >= 1e9 else (1e6, "million")
+    return f"{done / unit:,.1f} of {total / unit:,.1f} {name} rows"

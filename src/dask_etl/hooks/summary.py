@@ -80,9 +80,16 @@ def outcome(catalog: DataCatalog, pipeline: Pipeline) -> Lines:
     return say(catalog, pipeline.datasets())
 
 
+NAMED = 6
+"""Tables of a namespace that are named; of the others it is said how many."""
+
+PICTURES = (".png", ".svg")
+
+
 def written(catalog: DataCatalog, names: Iterable[str]) -> Lines:
-    """List the tables that were written, with rows and versions, and count the files."""
+    """List the tables that were written, with rows and versions, and the files."""
     tables: dict[str, list[str]] = {}
+    versions: dict[str, set[int]] = {}
     files: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
         dataset: Any = unwrapped(catalog[name])
@@ -90,17 +97,34 @@ def written(catalog: DataCatalog, names: Iterable[str]) -> Lines:
             version = dataset.versions()[0]
             namespace, _, table = name.partition("@")[0].rpartition(".")
             label = f"{namespace} tables" if namespace else "Tables"
-            tables.setdefault(label, []).append(
-                f"{table} {version.rows:,} (v{version.version})"
-            )
+            tables.setdefault(label, []).append(f"{table} {version.rows:,}")
+            versions.setdefault(label, set()).add(version.version)
         elif (path := path_of(dataset)) is not None:
             folder, _, file = _seen_from_here(path).rpartition("/")
             files.setdefault(folder, []).append(file)
     for label, found in tables.items():
-        yield label, ", ".join(found)
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        numbers = ", ".join(f"v{number}" for number in sorted(versions[label]))
+        yield label, f"{', '.join(found[:NAMED])}{more} ({numbers})"
+    pages = [f"{folder}/{f}" for folder in files for f in files[folder] if _is_page(f)]
     for folder, found in files.items():
-        named = f": {found[0]}" if len(found) == 1 else ""
-        yield "Files", f"{counted(len(found), 'file')} in {folder}{named}"
+        named = [file for file in found if not (_is_page(file) or _is_picture(file))]
+        if pictures := len([file for file in found if _is_picture(file)]):
+            named.append(counted(pictures, "picture"))
+        if named:
+            *first, last = named
+            said = f"{', '.join(first)} and {last}" if first else last
+            yield "Files", f"{said} in {folder}"
+    for page in pages:
+        yield "Report", page
+
+
+def _is_page(file: str) -> bool:
+    return file.endswith(".html")
+
+
+def _is_picture(file: str) -> bool:
+    return file.endswith(PICTURES)
 
 
 def _seen_from_here(path: str) -> str:

@@ -364,6 +364,32 @@ VERIFICATION = Table(
 )
 """One row per table of both engines: are they the same, value by value?"""
 
+RUN_HISTORY = Table(
+    "run_history",
+    pa.schema(
+        [
+            _required("run_id", pa.string()),
+            _required("started_at", TIMESTAMP),
+            pa.field("first_day", pa.date32()),
+            pa.field("last_day", pa.date32()),
+            _required("rows_read", pa.int64()),
+            _required("rows_kept", pa.int64()),
+            _required("rows_rejected", pa.int64()),
+            *(_required(rule, pa.int64()) for rule in RULES),
+            _required("revenue", pa.float64()),
+            _required("returned_revenue", pa.float64()),
+            _required("net_revenue", pa.float64()),
+            _required("lines", pa.int64()),
+            _required("customers", pa.int64()),
+            pa.field("seconds", pa.float64()),
+            pa.field("peak_memory_mb", pa.float64()),
+        ]
+    ),
+    key=("run_id",),
+)
+"""One row per run that was reported on, the latest last: what came of it, and what the
+Dask engine took."""
+
 ETL_TABLES = (
     CLEAN_TRANSACTIONS,
     REJECTED_TRANSACTIONS,

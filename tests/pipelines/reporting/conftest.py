@@ -294,6 +294,12 @@ def _case(request):
 
 
 @pytest.fixture(scope="session")
+def cases():
+    """What makes the tables of each case."""
+    return CASES
+
+
+@pytest.fixture(scope="session")
 def normal():
     return tables_of()
 

@@ -1,5 +1,6 @@
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
@@ -116,7 +117,7 @@ def test_the_rest_adds_up():
 
 def test_findings_of_the_plain_case(normal):
     december = findings.season_finding(normal["months"].assign(enough_data=True))
-    assert december.startswith("December is ")
+    assert december.startswith("A day in December sells 37 % more than an average day")
     assert findings.weekday_finding(normal["weekdays"]) == (
         "Saturday is 17 % above the average day, Tuesday 10 % below it"
     )
@@ -129,6 +130,73 @@ def test_returns_that_do_not_differ_are_not_ranked(normal):
     assert findings.region_finding(alike).endswith(
         "returns are much the same everywhere (10 % of value)"
     )
+
+
+def test_returns_of_regions_without_name_are_not_passed_over(normal):
+    regions = normal["regions"]
+    unknown = regions["region"] == "Unknown"
+    rate = np.where(unknown, 0.2, 0.1)
+    alike = regions.assign(returned_revenue=regions["revenue"] * rate)
+    assert findings.region_finding(alike).endswith(
+        "; returns are much the same in all named regions (10 % of value), but 20 % "
+        "where the region is not known"
+    )
+
+
+def test_february_is_not_weak_for_its_length():
+    """The same every day, so that there are no seasons."""
+    starts = pd.date_range("2023-01-01", periods=24, freq="MS")
+    rows = pd.DataFrame({"month": starts, "net_revenue": 100.0 * starts.days_in_month})
+    rows = rows.assign(is_complete=True, enough_data=True, is_total=False)
+    months = pd.concat(
+        [
+            rows.assign(product_category="Toys"),
+            rows.assign(product_category=None, is_total=True),
+        ],
+        ignore_index=True,
+    )
+    index = findings.season_index(months)
+    assert list(index.index) == ["All categories", "Toys"]
+    assert np.allclose(index, 1)
+    assert "no more than an average day" in findings.season_finding(months)
+
+
+def test_customers_of_the_first_month_are_not_new(normal):
+    """Most of them were customers before the data begin."""
+    cohorts = normal["cohorts"].copy()
+    first = cohorts["cohort"] == cohorts["cohort"].min()
+    cohorts.loc[first & (cohorts["months_since"] > 0), "active_customers"] = (
+        cohorts.loc[first, "cohort_size"].iloc[0]
+    )
+    assert findings.cohort_finding(cohorts) == findings.cohort_finding(
+        normal["cohorts"]
+    )
+    assert len(findings.known_cohorts(cohorts[first])) == first.sum()
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.17, "a sixth of"),
+        (0.5, "half of"),
+        (0.42, "42 % of"),
+        (0.004, "0.4 % of"),
+        (1.0, "as much as"),
+        (3.21, "3.2 times"),
+        (14.4, "14 times"),
+    ],
+)
+def test_how_many_times_as_much(share, said):
+    assert performance.times(share) == said
+
+
+def test_nodes_that_only_describe_are_not_shown_as_fast(make_metrics):
+    run = make_metrics(["etl_dask"]).copy()
+    run.loc[run["node"] == "dask.check_ledger", "wall_seconds"] = 0.006
+    assert performance.slowest_nodes(run)["node"].tolist() == [
+        "dask.read_and_clean",
+        "1 other node",
+    ]
 
 
 def test_seasonality_says_what_is_missing(normal):
@@ -161,7 +229,7 @@ def test_refunds_beyond_sales_are_drawn(normal, tmp_path):
         ([], "No run has been measured yet"),
         (
             ["etl_dask", "etl_pandas"],
-            "Dask needs 0.24x the time and 0.26x the memory of pandas",
+            "Dask is 4.1 times as fast as pandas, with a quarter of its memory",
         ),
     ],
 )

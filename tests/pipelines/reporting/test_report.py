@@ -99,7 +99,12 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
     tables = {f"{e}.{t}" for t in COMPARED for e in ("dask", "pandas")}
     assert set(verify.inputs) == tables
     both = verification.create_pipeline() + create_pipeline()
-    assert both.inputs() - tables == {"run_metrics"}
+    assert both.inputs() - tables == {
+        "dask.rejected_transactions_by_part",
+        "parameters",
+        "run_facts",
+        "run_metrics",
+    }
     names = [node.name for node in both.nodes]
     assert names[-1] == "require_identical"
     assert names.index("plot_performance_comparison") > names.index("verify_engines")

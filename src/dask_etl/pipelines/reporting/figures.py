@@ -27,8 +27,8 @@ def regional_analysis(regions: pd.DataFrame) -> Figure:
         lambda rate: style.percent(rate / 100),
         style.RED,
     )
-    style.panel_title(axes[1], "Returns")
-    axes[1].set_xlabel("Returned revenue (% of revenue); dashed: overall")
+    style.panel_title(axes[1], "Returned revenue")
+    axes[1].set_xlabel("% of revenue (dashed: overall)")
     return style.headline(
         figure,
         findings.region_finding(regions),
@@ -49,8 +49,8 @@ def category_revenue(categories: pd.DataFrame) -> Figure:
         number,
         style.PURPLE,
     )
-    style.panel_title(axes[1], "What a line brings")
-    axes[1].set_xlabel("Net revenue per line (currency units); dashed: overall")
+    style.panel_title(axes[1], "Net revenue per line")
+    axes[1].set_xlabel("Currency units (dashed: overall)")
     return style.headline(
         figure,
         findings.category_finding(categories),
@@ -120,15 +120,15 @@ def customer_segments(segments: pd.DataFrame) -> Figure:
     figure = style.new_figure(12, max(4.5, 2.0 + 0.5 * len(ranked)))
     axes = figure.subplots(1, 3, width_ratios=[3, 1.6, 1.6])
     panels.segment_bars(axes[0], ranked)
-    style.panel_title(axes[0], "How many, and how much they bring")
+    style.panel_title(axes[0], "Customers and revenue")
     customers = ranked["customers"].sum()
     for panel, column, text, title, label, color in (
         (
             axes[1],
             "average_monetary",
             number,
-            "Spend",
-            "currency units",
+            "Mean spend",
+            "Currency units per customer",
             style.GREEN,
         ),
         (
@@ -136,14 +136,14 @@ def customer_segments(segments: pd.DataFrame) -> Figure:
             "average_recency_days",
             "{:,.0f}".format,
             "Last purchase",
-            "days ago",
+            "Mean days ago",
             style.PURPLE,
         ),
     ):
         mean = (ranked[column] * ranked["customers"]).sum() / max(customers, 1)
         panels.value_dots(panel, ranked[column], mean, text, color)
         style.panel_title(panel, title)
-        panel.set_xlabel(f"Mean per customer ({label})")
+        panel.set_xlabel(label)
     return style.headline(
         figure,
         findings.segment_finding(segments),

@@ -102,11 +102,14 @@ def region_finding(regions: pd.DataFrame) -> str:
 def _returns_alike(regions: pd.DataFrame, overall: float) -> str:
     """Say that returns are the same in all named regions, and if not in the unnamed."""
     nameless = regions["region"].astype(str) == UNKNOWN
-    rate = regions.loc[nameless, "return_rate_value"].astype(float).sum()
-    if not nameless.any() or abs(rate - overall) < ALIKE * overall:
+    rate, within = (
+        some["returned_revenue"].sum() / some["revenue"].sum()
+        if some["revenue"].any()
+        else overall
+        for some in (regions[nameless], regions[~nameless])
+    )
+    if abs(rate - within) < ALIKE * overall:
         return f"returns are much the same everywhere ({percent(overall)} of value)"
-    named = regions[~nameless]
-    within = named["returned_revenue"].sum() / named["revenue"].sum()
     return (
         f"returns are much the same in all named regions ({percent(within)} of value), "
         f"but {percent(rate)} where the region is not known"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from dask_etl.wording import number
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 ANNOTATED = 24
 """Maps of retention up to so many rows and columns carry numbers."""
+
+DARK = 0.179
+"""Relative luminance (WCAG 2) of a colour that black and white stand out from alike."""
 
 
 def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
@@ -40,6 +44,7 @@ def season_map(axes: Axes, months: pd.DataFrame, rows: int = 12):
         yticklabels=[style.short(name) for name in index.index],
         xticklabels=[f"{pd.Timestamp(2000, m, 1):%b}" for m in index.columns],
     )
+    _make_readable(axes, index.shape)
     _dress_map(axes)
 
 
@@ -79,9 +84,26 @@ def retention_map(axes: Axes, cohorts: pd.DataFrame, labels: int = 26):
         xticklabels=_thinned(wide.columns.astype(str), labels),
         yticklabels=_thinned(names, labels),
     )
+    _make_readable(axes, wide.shape)
     axes.set_xlabel("Months since the first purchase")
     axes.set_ylabel("Month of the first purchase (customers)")
     _dress_map(axes)
+
+
+def _make_readable(axes: Axes, shape: tuple[int, int]):
+    """Write the numbers of a map in black or white, whichever stands out more."""
+    cells = axes.collections[0]
+    cells.update_scalarmappable()
+    colors = np.asarray(cells.get_facecolor()).reshape(*shape, 4)[..., :3]
+    linear = np.where(
+        colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4
+    )
+    luminance = linear @ (0.2126, 0.7152, 0.0722)
+    for text in axes.texts:
+        column, row = (int(place) for place in text.get_position())
+        text.set_color("#ffffff" if luminance[row, column] < DARK else "#000000")
+        # It is within its cell; to lay out hundreds takes time.
+        text.set_in_layout(False)
 
 
 def _thinned(labels, most: int) -> list[str]:

@@ -109,7 +109,7 @@ def _name_lines(axes: Axes, values: pd.Series):
 
     low, high = axes.get_ylim()
     height = style.figure_height(axes) * axes.get_position().height
-    gap = (high - low) * style.TEXT_SIZE * 1.35 / 72 / max(height, 0.5)
+    gap = (high - low) * style.TEXT_SIZE * 1.8 / 72 / max(height, 0.5)
     ordered = values.sort_values()
     places = ordered.to_numpy(dtype=float, copy=True)
     for i in range(1, len(places)):

@@ -16,8 +16,11 @@ from .figures import (
     seasonality,
     weekday_pattern,
 )
+from .history import record_run
+from .page import render_page
 from .performance import performance_comparison
 from .report import render_report
+from .samples import sample_rejected
 
 ANALYSES = {
     "regions": "dask.region_performance",
@@ -29,12 +32,24 @@ ANALYSES = {
 }
 
 
+BOTH_ENGINES = ("plot_performance_comparison", "require_identical")
+"""Nodes that make no sense where one engine ran alone."""
+
+
 def create_pipeline() -> Pipeline:
-    """Draw the figures, write the report, and fail if the engines differ."""
+    """Draw the figures, write the reports, and fail if the engines differ."""
     with warnings.catch_warnings():
         # Kedro warns of dots outside a namespace: these nodes read from two of them.
         warnings.filterwarnings("ignore", message="One or more dataset names contain")
         return Pipeline(_nodes(), tags="reporting")
+
+
+def of_one_engine() -> Pipeline:
+    """Return the same for the Dask engine alone, which nothing is compared with."""
+    whole = create_pipeline()
+    return whole.only_nodes(
+        *(node.name for node in whole.nodes if node.name not in BOTH_ENGINES)
+    )
 
 
 def _nodes() -> list[Node]:
@@ -106,12 +121,49 @@ def _nodes() -> list[Node]:
             name="write_report",
         ),
         Node(
+            func=record_run,
+            inputs={
+                "row_ledger": "dask.row_ledger",
+                "categories": "dask.category_performance",
+                "days": "dask.daily_sales",
+                "customers": "dask.customer_summary",
+                "run_metrics": "run_metrics",
+                "run_facts": "run_facts",
+            },
+            outputs="run_history",
+            name="record_run",
+        ),
+        Node(
+            func=sample_rejected,
+            inputs=["dask.rejected_transactions_by_part", "dask.row_ledger"],
+            outputs="rejected_samples",
+            name="sample_rejected",
+        ),
+        Node(
+            func=render_page,
+            inputs={
+                **ANALYSES,
+                "days": "dask.daily_sales",
+                "customers": "dask.customer_summary",
+                "row_ledger": "dask.row_ledger",
+                "rejected_samples": "rejected_samples",
+                "run_history": "run_history",
+                "run_metrics": "run_metrics",
+                "verification": "verification",
+                "run_facts": "run_facts",
+                "parameters": "parameters",
+            },
+            outputs="report_page",
+            name="write_report_page",
+        ),
+        Node(
             func=require_identical,
             inputs=[
                 "verification",
                 "dask.row_ledger",
                 "pandas.row_ledger",
                 "report",
+                "report_page",
             ],
             outputs=None,
             name="require_identical",

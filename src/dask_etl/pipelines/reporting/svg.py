@@ -75,13 +75,13 @@ def sparkline(values: Sequence[float], label: str) -> str:
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
     x, y = points[-1]
     return (
-        f'<svg class="spark" viewBox="0 0 100 25" role="img" '
+        f'<svg class="spark" viewBox="0 0 100 25" preserveAspectRatio="xMinYMid" role="img" '
         f'aria-label="{html.escape(label)}"><polyline points="{line}"/>'
         f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5"/></svg>'
     )
 
 
-BOX, GAP, HIGH = 150, 40, 46
+BOX, GAP, HIGH = 172, 36, 46
 
 
 def lineage(columns: Sequence[Sequence[tuple[str, str]]], label: str) -> str:

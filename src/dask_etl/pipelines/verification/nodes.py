@@ -58,7 +58,7 @@ def require_identical(
     verification: pd.DataFrame,
     ledger_dask: pd.DataFrame,
     ledger_pandas: pd.DataFrame,
-    report: str,
+    *reports: str,
 ) -> None:
     """Fail the run if the engines differ.
 
@@ -66,8 +66,8 @@ def require_identical(
         verification: what ``verify_engines`` found.
         ledger_dask: row ledger of the Dask engine, for the moment it judged at.
         ledger_pandas: the same of the pandas engine.
-        report: not read; it makes this the last node, so that the report of a run
-            that fails here is on disk and says so.
+        reports: not read; they make this the last node, so that the reports of a run
+            that fails here are on disk and say so.
 
     Raises:
         EnginesDisagree: naming each table that differs, its first difference, and
