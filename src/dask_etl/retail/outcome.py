@@ -32,10 +32,9 @@ def lines(catalog: Any, touched: Collection[str]) -> Iterator[tuple[str, str]]:
             break
     for namespace in ENGINES.values():
         if f"{namespace}.sales_cube" in touched:
-            yield (
-                "Net revenue",
-                number(_net_revenue(catalog[f"{namespace}.sales_cube"])),
-            )
+            currency = catalog.load("params:currency")
+            total = _net_cents(catalog[f"{namespace}.sales_cube"]) / currency.cents
+            yield "Net revenue", " ".join(filter(None, [number(total), currency.label]))
             break
     if "verification" in touched:
         tables = catalog.load("verification")
@@ -56,6 +55,14 @@ def _rows(ledger) -> Iterator[tuple[str, str]]:
     )
     share = f" ({percent(rejected / read)})" if read else ""
     yield "Rows", f"{read:,} read = {kept:,} kept + {rejected:,} rejected{share}"
+    stayed = {
+        name: int(ledger[f"rows_{name}"].sum()) for name in ("blanked", "excused")
+    }
+    if any(stayed.values()):
+        yield (
+            "Among the kept",
+            ", ".join(f"{rows:,} {name}" for name, rows in stayed.items() if rows),
+        )
     broken = ledger[list(RULES)].sum().sort_values(ascending=False, kind="stable")
     broken = broken[broken > 0]
     if broken.empty:
@@ -67,7 +74,7 @@ def _rows(ledger) -> Iterator[tuple[str, str]]:
     yield "Rejected by", ", ".join(named)
 
 
-def _net_revenue(dataset: Any) -> float:
+def _net_cents(dataset: Any) -> int:
     """Add up the cents of a cube, a part at a time: it may have millions of rows."""
     source = unwrapped(dataset).source()
     names = ("revenue_cents", "returned_revenue_cents")
@@ -79,7 +86,7 @@ def _net_revenue(dataset: Any) -> float:
         rows = reader.read([segment])
         sold, returned = (pc.sum(rows[name]).as_py() or 0 for name in names)
         cents += sold - returned
-    return cents / 100
+    return cents
 
 
 def _cost(run_metrics) -> Iterator[tuple[str, str]]:

@@ -22,6 +22,7 @@ from dask_etl.retail.schema import RULES
 from dask_etl.retail.tables import COMPARED, DAILY_SALES, RUN_HISTORY, VERIFICATION
 from dask_etl.tables import Table
 from support.browser import browser
+from support.good_rows import CALENDAR, CURRENCY
 
 LARGEST = 1_500_000
 """Bytes of a page."""
@@ -94,6 +95,7 @@ def page(case, **changes) -> str:
             "run_history": record,
             "verification": verified(),
             "run_facts": FACTS,
+            "calendar": CALENDAR,
             "parameters": PARAMETERS,
             **changes,
         }
@@ -158,7 +160,7 @@ def test_it_holds_what_it_is_for(usual):
         "✓ Every rule rejects about as many",
         "non_positive_amount (20 rows)",
         "The last 5 runs",
-        "All 14 tables of both engines are identical",
+        "All 16 tables of both engines are identical",
         "Dask is 4.1 times as fast as pandas",
         "features.price_bounds",
         "10, 50, 200",
@@ -369,7 +371,7 @@ def test_numbers_in_maps_stand_out_and_lines_are_not_told_by_colour_alone(normal
             column, row = map(int, text.get_position())
             found = contrast(to_hex(text.get_color()), to_hex(colors[row, column]))
             assert found >= 4.5
-    lines = figures.monthly_sales(normal["months"]).axes[1].get_lines()
+    lines = figures.monthly_sales(normal["months"], CURRENCY).axes[1].get_lines()
     marked = {(line.get_color(), line.get_marker()) for line in lines}
     drawn = {both for both in marked if both[1] != "None"}
     assert len(drawn) == len({color for color, _ in drawn}) > 3

@@ -73,7 +73,7 @@ def test_difference_is_shown():
         "transaction_id=7: region is 'A|B' (dask), 'C' (pandas)",
     ]
     text = verification_summary(table)
-    assert text.startswith("**No: 1 of 14 tables differ.**")
+    assert text.startswith("**No: 1 of 16 tables differ.**")
     assert "**no** | 3 | transaction_id=7: region is 'A\\|B' (dask)" in text
 
 
@@ -100,6 +100,8 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
     assert set(verify.inputs) == tables
     both = verification.create_pipeline() + create_pipeline()
     assert both.inputs() - tables == {
+        "params:calendar",
+        "params:currency",
         "rejected_transactions_by_part",
         "parameters",
         "run_facts",

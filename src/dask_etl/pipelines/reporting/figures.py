@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
 from dask_etl.wording import number
 
 from . import findings, heatmaps, lines, panels, style
@@ -14,11 +15,11 @@ from . import findings, heatmaps, lines, panels, style
 Figure = Any
 
 
-def regional_analysis(regions: pd.DataFrame) -> Figure:
+def regional_analysis(regions: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue and return rate per region."""
     top = findings.largest(regions, "region")
     figure, axes = _bars_and_dots(top)
-    panels.revenue_bars(axes[0], top)
+    panels.revenue_bars(axes[0], top, currency)
     style.panel_title(axes[0], "Net revenue")
     panels.value_dots(
         axes[1],
@@ -36,11 +37,11 @@ def regional_analysis(regions: pd.DataFrame) -> Figure:
     )
 
 
-def category_revenue(categories: pd.DataFrame) -> Figure:
+def category_revenue(categories: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue and revenue per line of each product category."""
     top = findings.largest(categories, "product_category")
     figure, axes = _bars_and_dots(top)
-    panels.revenue_bars(axes[0], top, style.GREEN)
+    panels.revenue_bars(axes[0], top, currency, style.GREEN)
     style.panel_title(axes[0], "Net revenue")
     panels.value_dots(
         axes[1],
@@ -50,7 +51,7 @@ def category_revenue(categories: pd.DataFrame) -> Figure:
         style.PURPLE,
     )
     style.panel_title(axes[1], "Net revenue per line")
-    axes[1].set_xlabel("Currency units (dashed: overall)")
+    axes[1].set_xlabel(f"In {style.literal(currency.unit)} (dashed: overall)")
     return style.headline(
         figure,
         findings.category_finding(categories),
@@ -68,17 +69,17 @@ def _ratio(table: pd.DataFrame, over: str, under: str) -> float:
     return table[over].sum() / divisor if divisor else float("nan")
 
 
-def monthly_sales(months: pd.DataFrame) -> Figure:
+def monthly_sales(months: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue per month: the total, and a line per category."""
     figure = style.new_figure(12, 8)
     total, categories = figure.subplots(2, 1, height_ratios=[2, 3])
-    lines.monthly_total(total, months)
+    lines.monthly_total(total, months, currency)
     style.panel_title(total, "All categories")
-    lines.category_lines(categories, months)
+    lines.category_lines(categories, months, currency)
     style.panel_title(categories, "By category")
     return style.headline(
         figure,
-        findings.month_finding(months),
+        findings.month_finding(months, currency),
         "Net revenue = revenue − returned revenue. Months that the data do not cover "
         "from the first to the last day are pale above, and open circles below.",
     )
@@ -103,10 +104,10 @@ def seasonality(months: pd.DataFrame) -> Figure:
     )
 
 
-def weekday_pattern(weekdays: pd.DataFrame) -> Figure:
+def weekday_pattern(weekdays: pd.DataFrame, currency: Currency) -> Figure:
     """Mean net revenue per day of the week."""
     figure = style.new_figure(11, 4.8)
-    panels.weekday_bars(figure.subplots(), weekdays)
+    panels.weekday_bars(figure.subplots(), weekdays, currency)
     return style.headline(
         figure,
         findings.weekday_finding(weekdays),
@@ -114,7 +115,7 @@ def weekday_pattern(weekdays: pd.DataFrame) -> Figure:
     )
 
 
-def customer_segments(segments: pd.DataFrame) -> Figure:
+def customer_segments(segments: pd.DataFrame, currency: Currency) -> Figure:
     """Customers and revenue per segment, and what a customer of each is like."""
     ranked = _ranked(segments)
     figure = style.new_figure(12, max(4.5, 2.0 + 0.5 * len(ranked)))
@@ -128,7 +129,7 @@ def customer_segments(segments: pd.DataFrame) -> Figure:
             "average_monetary",
             number,
             "Mean spend",
-            "Currency units per customer",
+            f"{style.literal(currency.unit)} per customer",
             style.GREEN,
         ),
         (
@@ -177,25 +178,29 @@ def business_insights(
     weekdays: pd.DataFrame,
     segments: pd.DataFrame,
     cohorts: pd.DataFrame,
+    currency: Currency,
 ) -> Figure:
     """The six views of the business side by side."""
     figure = style.new_figure(19, 10.5)
     grid = figure.subplots(2, 3)
     top = {"count": 8}
-    panels.revenue_bars(grid[0, 0], findings.largest(regions, "region", **top))
+    panels.revenue_bars(
+        grid[0, 0], findings.largest(regions, "region", **top), currency
+    )
     panels.revenue_bars(
         grid[0, 1],
         findings.largest(categories, "product_category", **top),
+        currency,
         style.GREEN,
     )
-    lines.category_lines(grid[0, 2], months)
-    panels.weekday_bars(grid[1, 0], weekdays)
+    lines.category_lines(grid[0, 2], months, currency)
+    panels.weekday_bars(grid[1, 0], weekdays, currency)
     panels.segment_bars(grid[1, 1], _ranked(segments))
     heatmaps.retention_map(grid[1, 2], cohorts, labels=13)
     titles = {
         "Regions": findings.region_finding(regions),
         "Product categories": findings.category_finding(categories),
-        "Months": findings.month_finding(months),
+        "Months": findings.month_finding(months, currency),
         "Days of the week": findings.weekday_finding(weekdays),
         "Customer segments": findings.segment_finding(segments),
         "Cohorts": findings.cohort_finding(cohorts),
@@ -203,7 +208,8 @@ def business_insights(
     for axes, (subject, finding) in zip(grid.flat, titles.items(), strict=True):
         text = subject if finding == findings.NO_DATA else finding
         style.panel_title(axes, text, width=56)
-    return style.headline(figure, overview_finding(categories, segments), CAPTION)
+    finding = overview_finding(categories, segments, currency)
+    return style.headline(figure, finding, CAPTION)
 
 
 CAPTION = (
@@ -212,13 +218,15 @@ CAPTION = (
 )
 
 
-def overview_finding(categories: pd.DataFrame, segments: pd.DataFrame) -> str:
+def overview_finding(
+    categories: pd.DataFrame, segments: pd.DataFrame, currency: Currency
+) -> str:
     """The size of the business in one line."""
     if categories.empty:
         return findings.NO_DATA
     customers = int(segments["customers"].sum())
     return (
-        f"{number(categories['net_revenue'].sum())} of net revenue from "
+        f"{style.amount(categories['net_revenue'].sum(), currency)} of net revenue from "
         f"{number(categories['lines'].sum())} lines and "
         f"{number(customers)} customers"
     )

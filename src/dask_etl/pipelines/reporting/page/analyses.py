@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -10,6 +12,7 @@ from dask_etl.pipelines.reporting import figures, findings
 from dask_etl.pipelines.reporting.page import svg
 from dask_etl.pipelines.reporting.page.tables import shown
 from dask_etl.pipelines.reporting.style import percent
+from dask_etl.retail.parameters import Currency
 from dask_etl.wording import counted
 
 
@@ -20,8 +23,13 @@ def analyses(
     weekdays: pd.DataFrame,
     segments: pd.DataFrame,
     cohorts: pd.DataFrame,
+    currency: Currency,
 ) -> list[dict[str, Any]]:
     """Return a section for each analysis that is drawn."""
+
+    def in_currency(draw: Callable[..., Any]) -> Callable[..., Any]:
+        return functools.partial(draw, currency=currency)
+
     largest = regions.sort_values("net_revenue", ascending=False, kind="stable")
     total = findings.all_categories(months).iloc[::-1]
     seasons = findings.season_index(months) if len(months) else pd.DataFrame()
@@ -34,19 +42,43 @@ def analyses(
         day=[findings.WEEKDAYS[day] for day in weekdays["day_of_week"]]
     )
     drop = ["product_category", "is_total", "enough_data", "seasonality_index"]
-    drawn = [
-        ("regions", "Regions", figures.regional_analysis, regions, largest),
-        ("categories", "Categories", figures.category_revenue, categories, categories),
-        ("months", "Months", figures.monthly_sales, months, total.drop(columns=drop)),
+    drawn: list[tuple[str, str, Callable[..., Any], pd.DataFrame, pd.DataFrame]] = [
+        (
+            "regions",
+            "Regions",
+            in_currency(figures.regional_analysis),
+            regions,
+            largest,
+        ),
+        (
+            "categories",
+            "Categories",
+            in_currency(figures.category_revenue),
+            categories,
+            categories,
+        ),
+        (
+            "months",
+            "Months",
+            in_currency(figures.monthly_sales),
+            months,
+            total.drop(columns=drop),
+        ),
         ("seasons", "Seasons", figures.seasonality, months, seasons),
         (
             "weekdays",
             "Weekdays",
-            figures.weekday_pattern,
+            in_currency(figures.weekday_pattern),
             weekdays,
             named[["day", *(c for c in weekdays if c != "day_of_week")]],
         ),
-        ("segments", "Segments", figures.customer_segments, segments, segments),
+        (
+            "segments",
+            "Segments",
+            in_currency(figures.customer_segments),
+            segments,
+            segments,
+        ),
         ("cohorts", "Cohorts", figures.cohort_retention, cohorts, _wide(cohorts)),
     ]
     sections = []
@@ -81,8 +113,10 @@ def _wide(cohorts: pd.DataFrame) -> pd.DataFrame:
     return wide.reset_index()
 
 
-def customers_section(customers: pd.DataFrame, days: pd.DataFrame) -> dict[str, Any]:
-    """Return the section of what has no figure: all customers, and every day."""
+def customers_section(
+    customers: pd.DataFrame, orders: pd.DataFrame, days: pd.DataFrame
+) -> dict[str, Any]:
+    """Return the section of what has no figure: all customers, orders, every day."""
     who = customers.iloc[0]
     finding = findings.NO_DATA
     if who["customers"]:
@@ -101,6 +135,10 @@ def customers_section(customers: pd.DataFrame, days: pd.DataFrame) -> dict[str, 
             {
                 **shown(customers, "customers-table", "All customers"),
                 "summary": "Figures",
+            },
+            {
+                **shown(orders, "orders-table", "All orders"),
+                "summary": "Orders",
             },
             {
                 **shown(latest, "days-table", "Days, the latest first"),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from dask_etl.pipelines.reporting.page import svg
 from dask_etl.pipelines.reporting.style import percent
+from dask_etl.retail.parameters import Calendar, Currency
 from dask_etl.wording import counted, number
 
 RUNS = 20
@@ -19,7 +20,8 @@ def facts(
     row_ledger: pd.DataFrame,
     run_history: pd.DataFrame,
     run_facts: Mapping[str, Any],
-    parameters: Mapping[str, Any],
+    calendar: Calendar,
+    currency: Currency,
 ) -> list[str]:
     """Say what the report is about: period, sources, currency, time zone, run, version."""
     now = run_history.iloc[-1]
@@ -30,13 +32,11 @@ def facts(
     version = f"dask-etl {run_facts['version']}"
     if run_facts["commit"]:
         version += f" ({run_facts['commit']})"
-    zone = (parameters.get("calendar") or {}).get("timezone", "UTC")
-    label = (parameters.get("currency") or {}).get("label")
     return [
         period,
         counted(len(row_ledger), "source file"),
-        f"amounts in {label or 'currency units'}",
-        f"days of {zone}",
+        f"amounts in {currency.unit}",
+        f"days of {calendar.timezone}",
         f"run {run_facts['run_id']}",
         version,
     ]

@@ -122,7 +122,7 @@ def lineage_of(
             ("sales_cube", f"{number(int(categories['lines'].sum()))} lines"),
             ("customers", f"{number(people)} rows"),
         ],
-        [("nine analyses", "of sales and customers")],
+        [("ten analyses", "of sales, customers, orders")],
         [("this report", "figures and tables")],
     ]
     said = " → ".join(", ".join(f"{n} ({s})" for n, s in column) for column in columns)

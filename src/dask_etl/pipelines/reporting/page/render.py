@@ -17,6 +17,7 @@ from dask_etl.pipelines.reporting.page.runs import (
     flat,
     runs_table,
 )
+from dask_etl.retail.parameters import Calendar, Currency
 
 PACKAGE = "dask_etl.pipelines.reporting.page"
 
@@ -31,6 +32,9 @@ def render_page(
     segments: pd.DataFrame,
     cohorts: pd.DataFrame,
     customers: pd.DataFrame,
+    orders: pd.DataFrame,
+    calendar: Calendar,
+    currency: Currency,
     row_ledger: pd.DataFrame,
     rejected_samples: pd.DataFrame,
     run_history: pd.DataFrame,
@@ -43,6 +47,8 @@ def render_page(
 
     Args:
         regions: and the other analyses, of the Dask engine.
+        calendar: whose days they are.
+        currency: what amounts are in.
         row_ledger: what became of the rows.
         rejected_samples: some of the rejected rows.
         run_history: this run, the last row, and those before.
@@ -58,8 +64,8 @@ def render_page(
     from markupsafe import Markup  # noqa: PLC0415  (start-up)
 
     sections = [
-        *analyses(regions, categories, months, weekdays, segments, cohorts),
-        customers_section(customers, days),
+        *analyses(regions, categories, months, weekdays, segments, cohorts, currency),
+        customers_section(customers, orders, days),
     ]
     for section in sections:
         section["figure"] = Markup(section["figure"])
@@ -86,7 +92,7 @@ def render_page(
         title="Sales report",
         css=Markup(_resource("report.css")),
         script=Markup(_resource("report.js")),
-        facts=facts(row_ledger, run_history, run_facts, parameters),
+        facts=facts(row_ledger, run_history, run_facts, calendar, currency),
         links=[{"id": "findings", "name": "Findings"}]
         + [{"id": name, "name": text} for name, text in ids],
         tiles=headline,

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
+from pydantic import BaseModel
 
 from dask_etl.pipelines.reporting import history
 from dask_etl.pipelines.reporting.page import svg
@@ -104,6 +105,8 @@ def environment_of(
 
 def flat(values: Any, name: str = "") -> list[tuple[str, str]]:
     """List settings by their dotted names."""
+    if isinstance(values, BaseModel):
+        return flat(values.model_dump(), name)
     if isinstance(values, Mapping) and values:
         return [
             line
