@@ -5,7 +5,8 @@ import shutil
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from dask_etl.notebook import NoSuchTable
+from dask_etl import notebook
+from dask_etl.notebook import NoSuchTable, open_project
 from dask_etl.retail.tables import COMPARED
 from support.kedro_project import ROOT
 
@@ -18,13 +19,12 @@ def shell(project, monkeypatch):
     (project.path / "docs").mkdir()
     shutil.copy(ROOT / "docs" / "data_dictionary.md", project.path / "docs")
     monkeypatch.setenv("KEDRO_ENV", project.env)
-    at_exit = []
-    monkeypatch.setattr("dask_etl.notebook.atexit.register", at_exit.append)
     made = InteractiveShell()
     made.run_line_magic("load_ext", "dask_etl")
     yield made.user_ns
-    [close] = at_exit
-    close()
+    # As at the end of the process.
+    notebook._close()
+    assert made.user_ns["client"].status == "closed"
 
 
 def test_tables_are_listed_with_what_they_mean_and_described(shell):
@@ -60,7 +60,5 @@ def test_a_typo_is_told_with_what_was_meant(shell):
 
 def test_outside_of_a_project_it_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    from dask_etl.notebook import open_project
-
     with pytest.raises(NoSuchTable, match="is in no project"):
         open_project()

@@ -135,6 +135,16 @@ class Tables:
         return first.replace("`", "").rstrip(".")
 
 
+_opened: list[Any] = []
+"""The cluster that is there; loaded anew, the extension begins with another."""
+
+
+@atexit.register
+def _close() -> None:
+    while _opened:
+        _opened.pop().close()
+
+
 def open_project(folder: Path | None = None, env: str | None = None) -> dict[str, Any]:
     """Open the project around a folder, and start its cluster.
 
@@ -164,8 +174,9 @@ def open_project(folder: Path | None = None, env: str | None = None) -> dict[str
         raise NoSuchTable(no_project(here))
     bootstrap_project(root)
     context = KedroSession.create(project_path=root, env=env).load_context()
+    _close()
     cluster = Cluster(DaskSettings.model_validate(context.config_loader["dask"]))
-    atexit.register(cluster.close)
+    _opened.append(cluster)
     datasets = find_tables(context.catalog)
     names = {*context.catalog.keys(), *datasets}
     for pipeline in pipelines.values():
