@@ -12,7 +12,15 @@ from support.kedro_project import ENGINES
 
 LAYERS = ["raw", "primary", "analysis", "reporting"]
 SUMMARIES = {"sales_cube", "customers"}
-IN_MEMORY = {"as_of", "dask.survey", "dask.screened", "dask.enriched", "pandas.kept"}
+IN_MEMORY = {
+    "as_of",
+    "dask.survey",
+    "dask.screened",
+    "dask.enriched",
+    "pandas.kept",
+    "rejected_samples",
+    "run_facts",
+}
 
 
 @dataclass(frozen=True)

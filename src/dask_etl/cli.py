@@ -60,7 +60,7 @@ def doctor(env: str | None) -> None:
     from dask_etl.doctor import examine, tell  # noqa: PLC0415  (start-up)
 
     with _explained(), _context(env) as context:
-        tables = _tables(context.catalog)
+        tables = find_tables(context.catalog)
         tell(examine(context.config_loader["dask"], tables))
 
 
@@ -284,7 +284,7 @@ def _explained() -> Iterator[None]:
 def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
     with _context(env) as context:
-        yield _tables(context.catalog)
+        yield find_tables(context.catalog)
 
 
 @contextlib.contextmanager
@@ -306,7 +306,7 @@ def _context(env: str | None) -> Iterator[Any]:
         yield session.load_context()
 
 
-def _tables(catalog: Any) -> dict[str, Any]:
+def find_tables(catalog: Any) -> dict[str, Any]:
     """Find the tables of ours that the catalog and the pipelines name, each once."""
     from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
 

@@ -10,7 +10,9 @@ from dask_etl.hooks import (
     ParameterHooks,
     ProgressHooks,
     RunFactsHooks,
+    RunReportHooks,
     SummaryHooks,
+    VizStatsHooks,
 )
 
 # A data project must not phone home; `.telemetry` says so only to the command line
@@ -23,10 +25,12 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 HOOKS = (
     ClusterHooks(),
     SummaryHooks(),
+    RunReportHooks(),
     MetricsHooks(),
     CommitHooks(),
     ProgressHooks(),
     RunFactsHooks(),
+    VizStatsHooks(),
     ParameterHooks(),
 )
 

@@ -83,7 +83,7 @@ def test_a_node_and_then_its_steps_are_told(shown):
         line, share = shown.next()
         told = (
             r"survey \(1 of 2\) · 0.\d s left · 3 of 4 partitions · "
-            rf"15.0 of 20.0 million rows · .* rows/s · {MEMORY}"
+            rf"15.0 of 20.0 million rows · .*/s · {MEMORY}"
         )
         assert re.fullmatch(told, line), line
         assert share == 0.75

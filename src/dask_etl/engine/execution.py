@@ -6,13 +6,13 @@ barrier lies in scratch files, not in memory.
 """
 
 import logging
-import sys
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dask.task_spec import DataNode, Task, TaskRef
 
+from dask_etl.engine.client import current_client
 from dask_etl.engine.partitions import (
     ComputedFrame,
     Gathered,
@@ -80,7 +80,7 @@ def _execute(
 
 def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
-    client = _client()
+    client = current_client()
     if client is None:
         return _run_on_threads(graph, keys)
     from distributed.scheduler import KilledWorker  # noqa: PLC0415  (start-up)
@@ -125,19 +125,6 @@ def _in_order(tasks: Mapping) -> Any:
     priorities = {key: -number for number, key in enumerate(tasks)}
     layer = MaterializedLayer(tasks, annotations={"priority": priorities.__getitem__})
     return HighLevelGraph({"tables": layer}, {"tables": set()})
-
-
-def _client() -> Any:
-    """Return the current Dask client; None where there is none."""
-    # Who has one has imported this, which takes its time.
-    if "distributed" not in sys.modules:
-        return None
-    from distributed.worker import get_client  # noqa: PLC0415  (start-up)
-
-    try:
-        return get_client()
-    except ValueError:
-        return None
 
 
 def _workers_lost(error, work: str) -> WorkersLost:

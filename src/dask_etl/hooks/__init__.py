@@ -6,7 +6,9 @@ from dask_etl.hooks.metrics import MetricsHooks
 from dask_etl.hooks.parameters import ParameterHooks
 from dask_etl.hooks.progress import ProgressHooks
 from dask_etl.hooks.run_facts import RunFactsHooks
+from dask_etl.hooks.run_report import RunReportHooks
 from dask_etl.hooks.summary import SummaryHooks
+from dask_etl.hooks.viz_stats import VizStatsHooks
 
 __all__ = [
     "ClusterHooks",
@@ -15,5 +17,7 @@ __all__ = [
     "ParameterHooks",
     "ProgressHooks",
     "RunFactsHooks",
+    "RunReportHooks",
     "SummaryHooks",
+    "VizStatsHooks",
 ]

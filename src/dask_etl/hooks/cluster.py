@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
-import posixpath
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,13 +12,9 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from dask_etl.errors import ClusterError, explanation
-from dask_etl.hooks.records import RUN_METRICS
 
 if TYPE_CHECKING:
     from dask_etl.engine.cluster import Cluster
-    from dask_etl.engine.run_report import RunReport
-
-logger = logging.getLogger(__name__)
 
 
 class ClusterHooks:
@@ -29,8 +23,6 @@ class ClusterHooks:
     def __init__(self) -> None:
         self._config: dict[str, Any] = {}
         self._cluster: Cluster | None = None
-        self._report: RunReport | None = None
-        self._run_id = ""
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -51,7 +43,6 @@ class ClusterHooks:
             )
         from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
         from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
-        from dask_etl.engine.run_report import RunReport  # noqa: PLC0415  (start-up)
 
         try:
             self._cluster = Cluster(DaskSettings.model_validate(self._config))
@@ -59,14 +50,10 @@ class ClusterHooks:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
         atexit.register(self._close)
-        self._report = RunReport(self._cluster.client)
-        self._run_id = str(run_params.get("run_id") or run_params.get("session_id"))
 
     @hook_impl
-    def after_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Keep Dask's report of a long run, beside what runs cost; close the cluster."""
-        if self._report is not None and self._report.is_worth_it:
-            self._keep(self._report, catalog)
+    def after_pipeline_run(self) -> None:
+        """Close the cluster."""
         self._close()
 
     @hook_impl
@@ -82,24 +69,7 @@ class ClusterHooks:
         if said is not None:
             raise click.ClickException(said) from error
 
-    def _keep(self, report: RunReport, catalog: DataCatalog) -> None:
-        from dask_etl.datasets.table import TableDataset  # noqa: PLC0415  (start-up)
-
-        metrics = catalog.get(RUN_METRICS.name)
-        if not isinstance(metrics, TableDataset):
-            return
-        home = metrics.store.location
-        folder = posixpath.join(posixpath.dirname(home.path), "dask")
-        try:
-            path = report.write(home.filesystem, folder, self._run_id)
-        # The work is done and committed, whatever Dask or its drawing says.
-        except Exception as error:
-            logger.warning("Dask's report of the run was not kept: %s", error)
-        else:
-            logger.info("Dask's report of the run: %s", path)
-
     def _close(self) -> None:
-        self._report = None
         cluster, self._cluster = self._cluster, None
         if cluster is not None:
             atexit.unregister(self._close)

@@ -75,7 +75,7 @@ class _Notebook:
 class _Terminal:
     """One line at the foot of the terminal; what is logged appears above it."""
 
-    interval = 0.25
+    interval = 0.5
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -91,8 +91,8 @@ class _Terminal:
             and handler.stream in terminals
         ]
         self._live.start()
-        for handler, stream in self._handlers:
-            handler.setStream(sys.stderr if stream is terminals[0] else sys.stdout)
+        for handler, _ in self._handlers:
+            handler.setStream(_Above(console))
 
     def show(self, line: str, share: float | None) -> None:
         from rich.text import Text
@@ -104,6 +104,21 @@ class _Terminal:
         for handler, stream in self._handlers:
             handler.setStream(stream)
         self._live.stop()
+
+
+class _Above:
+    """A stream to a terminal above its last line; long lines are left as they are."""
+
+    def __init__(self, console: Any):
+        self._console = console
+
+    def write(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text.from_ansi(text.removesuffix("\n")), soft_wrap=True)
+
+    def flush(self) -> None:
+        self._console.file.flush()
 
 
 def _bar(share: float | None, width: int = 12) -> str:

@@ -20,7 +20,7 @@ from dask_etl.wording import counted, duration, number
 PROGRESS = "progress"
 """The parameter: false for a run that says nothing but warnings."""
 
-TICK = 0.25
+TICK = 0.5
 """Seconds between two looks."""
 
 
@@ -133,7 +133,7 @@ class _Watch:
         name = self._names[-1]
         if self._nodes > 1:
             name += f" (node {len(self._names)} of {self._nodes})"
-        return f"{name} · {duration(now - self._entered)} · {memory}", None
+        return f"{name} · {duration(max(now - self._entered, 0.0))} · {memory}", None
 
 
 @dataclass
@@ -164,7 +164,7 @@ class Pace:
         if progress.total_rows:
             said.append(_rows(progress.rows, progress.total_rows))
             if (read := progress.rows - self.first.rows) > 0 and now > self.since:
-                said.append(f"{number(read / (now - self.since))} rows/s")
+                said.append(f"{number(read / (now - self.since))}/s")
         return said
 
     def _left(self, progress: Progress, now: float) -> float | None:

@@ -22,7 +22,7 @@ from dask_etl.wording import counted, duration
 
 logger = logging.getLogger(__name__)
 
-WIDTH = 100
+WIDTH = 120
 """Characters of a line; a terminal may be wider."""
 
 Lines = Iterable[tuple[str, str]]

@@ -12,7 +12,7 @@ from dask_etl.hooks.records import RUN_METRICS, latest_totals
 from dask_etl.retail.schema import RULES
 from dask_etl.wording import duration, number, percent
 
-REASONS = 4
+REASONS = 3
 """Rules that are named with their rows; the others are counted."""
 
 ENGINES = {"Dask": "dask", "pandas": "pandas"}

@@ -323,7 +323,7 @@ def test_a_line_of_values_marks_the_last():
 def schemes() -> list[dict[str, str]]:
     css = (
         resources.files("dask_etl.pipelines.reporting")
-        .joinpath("page", "report.css")
+        .joinpath("templates", "report.css")
         .read_text()
     )
     blocks = re.findall(r":root[^{]*\{([^}]*--paper[^}]*)\}", css)

@@ -100,7 +100,7 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
     assert set(verify.inputs) == tables
     both = verification.create_pipeline() + create_pipeline()
     assert both.inputs() - tables == {
-        "dask.rejected_transactions_by_part",
+        "rejected_transactions_by_part",
         "parameters",
         "run_facts",
         "run_metrics",

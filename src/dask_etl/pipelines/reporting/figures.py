@@ -105,7 +105,7 @@ def seasonality(months: pd.DataFrame) -> Figure:
 
 def weekday_pattern(weekdays: pd.DataFrame) -> Figure:
     """Mean net revenue per day of the week."""
-    figure = style.new_figure(10, 5.5)
+    figure = style.new_figure(11, 4.8)
     panels.weekday_bars(figure.subplots(), weekdays)
     return style.headline(
         figure,

@@ -85,7 +85,7 @@ def render_page(
         ("engines", "Engines"),
     ]
     environment = Environment(
-        loader=PackageLoader("dask_etl.pipelines.reporting", "page"),
+        loader=PackageLoader("dask_etl.pipelines.reporting", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -115,7 +115,7 @@ def render_page(
 def _resource(name: str) -> str:
     return (
         resources.files("dask_etl.pipelines.reporting")
-        .joinpath("page", name)
+        .joinpath("templates", name)
         .read_text("utf-8")
     )
 

@@ -135,7 +135,7 @@ def _nodes() -> list[Node]:
         ),
         Node(
             func=sample_rejected,
-            inputs=["dask.rejected_transactions_by_part", "dask.row_ledger"],
+            inputs=["rejected_transactions_by_part", "dask.row_ledger"],
             outputs="rejected_samples",
             name="sample_rejected",
         ),

@@ -1,0 +1,32 @@
+"""Kedro-Viz shows the rows and the size of every table, whichever run wrote it."""
+
+import json
+
+import pytest
+
+from dask_etl.datasets import PandasParquetDataset
+
+
+def test_every_table_that_was_written_has_rows_and_a_size(project):
+    pytest.importorskip("kedro_viz")
+    project.run("data_generation", params={"generation": {"rows": 400}})
+    project.run("etl_pandas")
+    stats = json.loads((project.path / ".viz" / "stats.json").read_text())
+    raw = stats["raw_transactions"]
+    assert (raw["rows"], raw["columns"]) == (400, 10)
+    for name in ("pandas.clean_transactions", "pandas.customers", "generation_truth"):
+        dataset = PandasParquetDataset(filepath=str(project.folder(name)))
+        newest = dataset.versions()[0]
+        assert (stats[name]["rows"], stats[name]["file_size"]) == (
+            newest.rows,
+            newest.bytes,
+        )
+    assert "dask.customers" not in stats
+
+
+def test_without_kedro_viz_nothing_is_written(project, monkeypatch):
+    from kedro_viz.integrations.kedro.hooks import DatasetStatsHook
+
+    monkeypatch.setattr(DatasetStatsHook, "after_pipeline_run", lambda self: None)
+    project.run("data_generation", params={"generation": {"rows": 400}})
+    assert not (project.path / ".viz").exists()

@@ -1,0 +1,64 @@
+"""``%load_ext dask_etl``: tables at hand, with what they mean and what was meant."""
+
+import shutil
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from dask_etl import notebook
+from dask_etl.notebook import NoSuchTable, open_project
+from dask_etl.retail.tables import COMPARED
+from support.kedro_project import ROOT
+
+
+@pytest.fixture
+def shell(project, monkeypatch):
+    """A shell in a project with some tables, in which the extension is loaded."""
+    project.run("data_generation", params={"generation": {"rows": 500}})
+    project.run("etl_dask")
+    (project.path / "docs").mkdir()
+    shutil.copy(ROOT / "docs" / "data_dictionary.md", project.path / "docs")
+    monkeypatch.setenv("KEDRO_ENV", project.env)
+    made = InteractiveShell()
+    made.run_line_magic("load_ext", "dask_etl")
+    yield made.user_ns
+    # As at the end of the process.
+    notebook._close()
+    assert made.user_ns["client"].status == "closed"
+
+
+def test_tables_are_listed_with_what_they_mean_and_described(shell):
+    listed = shell["tables"]()
+    wanted = {
+        f"{engine}.{table}" for engine in ("dask", "pandas") for table in COMPARED
+    }
+    assert wanted < set(listed.index)
+    assert listed.loc["raw_transactions", "rows"] == 500
+    assert (
+        listed.loc["raw_transactions", "meaning"]
+        == "One row per sale line, as delivered"
+    )
+    assert listed.loc["pandas.customers", "versions"] == 0
+    assert (listed.loc[[*wanted], "meaning"] != "").all()
+
+    described = shell["describe"]("dask.customers")
+    assert described.loc["customer_id", "type"] == "int64"
+    assert (described["meaning"] != "").all()
+
+    clean = shell["catalog"].load("dask.clean_transactions")
+    assert len(clean) == listed.loc["dask.clean_transactions", "rows"]
+    assert shell["client"].status == "running"
+
+
+def test_a_typo_is_told_with_what_was_meant(shell):
+    for ask in (shell["catalog"].load, shell["describe"], shell["catalog"].__getitem__):
+        with pytest.raises(NoSuchTable, match=r"did you mean dask\.customers"):
+            ask("dask.custmers")
+    assert "dask.customers" in shell["catalog"]
+    assert shell["catalog"].exists("dask.customers")
+
+
+def test_outside_of_a_project_it_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(NoSuchTable, match="is in no project"):
+        open_project()
