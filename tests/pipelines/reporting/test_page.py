@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dask_etl.pipelines.reporting import history, svg
+from dask_etl.pipelines.reporting import history
 from dask_etl.pipelines.reporting.history import record_run
-from dask_etl.pipelines.reporting.page import (
-    _quality,
-    _tiles,
-    render_page,
-    verification_state,
-)
-from dask_etl.pipelines.reporting.page_tables import MOST, cell, shown
+from dask_etl.pipelines.reporting.page import render_page, svg
+from dask_etl.pipelines.reporting.page.head import tiles
+from dask_etl.pipelines.reporting.page.quality import quality_of
+from dask_etl.pipelines.reporting.page.runs import verification_state
+from dask_etl.pipelines.reporting.page.tables import MOST, cell, shown
 from dask_etl.pipelines.reporting.samples import SAMPLES, sample_rejected
 from dask_etl.pipelines.reporting.style import percent
 from dask_etl.retail.schema import RULES
@@ -232,10 +230,10 @@ def runs(normal, count: int, **changes) -> pd.DataFrame:
 def test_a_run_is_compared_with_the_one_before(normal):
     several = runs(normal, 3)
     share = several["net_revenue"].iloc[-1] / several["net_revenue"].iloc[-2] - 1
-    tiles = {tile["name"]: tile["change"] for tile in _tiles(several)}
-    assert tiles["Net revenue"] == f"−{percent(abs(share))} since the run before"
-    assert tiles["Customers"] == "as in the run before"
-    assert {tile["change"] for tile in _tiles(several.tail(1))} == {"first run"}
+    changes = {tile["name"]: tile["change"] for tile in tiles(several)}
+    assert changes["Net revenue"] == f"−{percent(abs(share))} since the run before"
+    assert changes["Customers"] == "as in the run before"
+    assert {tile["change"] for tile in tiles(several.tail(1))} == {"first run"}
 
 
 def test_rules_that_reject_more_than_usual_have_drifted(normal):
@@ -243,7 +241,7 @@ def test_rules_that_reject_more_than_usual_have_drifted(normal):
     drifted = runs(normal, 5, missing_amount=read // 100)
     said = "1.0 % of the rows, usually 0 %"
     assert history.drift(drifted) == {"missing_amount": said}
-    quality = _quality(normal["row_ledger"], pd.DataFrame({"rule": []}), drifted)
+    quality = quality_of(normal["row_ledger"], pd.DataFrame({"rule": []}), drifted)
     assert quality["notes"] == [
         {"kind": "bad", "text": f"▲ missing_amount has drifted: {said}."}
     ]
@@ -322,7 +320,7 @@ def test_a_line_of_values_marks_the_last():
 
 def schemes() -> list[dict[str, str]]:
     css = (
-        resources.files("dask_etl.pipelines.reporting")
+        resources.files("dask_etl.pipelines.reporting.page")
         .joinpath("templates", "report.css")
         .read_text()
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from . import style
+from dask_etl.pipelines.reporting import style
 
 SHRINK = 0.72
 """Width of a figure on a page to that of the picture: text is as large as the page's."""

@@ -1,0 +1,3 @@
+from .render import render_page
+
+__all__ = ["render_page"]
