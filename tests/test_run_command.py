@@ -109,6 +109,17 @@ def test_outside_of_a_project_it_is_said_that_this_is_none(
     )
 
 
+def test_outside_of_a_project_nothing_else_is_said(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "-m", "dask_etl", "tables", "list"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert process.returncode == 1
+    assert process.stdout == ""
+    assert process.stderr.startswith(f"Error: {tmp_path} is in no project")
+    assert process.stderr.count("\n") == 1
+
+
 def test_from_a_folder_of_the_project_the_project_runs(project):
     """As in its own folder: the same data, the same way of logging."""
     below = project.path / "src"

@@ -58,7 +58,12 @@ def examine(settings: dict[str, Any], tables: Any) -> Iterator[Finding]:
     yield from _places(tables)
     yield from _cluster(settings)
     yield from _tables(tables)
-    changed = sorted(name for name in os.environ if name.startswith(ENVIRONMENT))
+    changed = sorted(
+        name
+        for name in os.environ
+        # That one is set by the command line itself.
+        if name.startswith(ENVIRONMENT) and name != "KEDRO_LOGGING_CONFIG"
+    )
     if changed:
         yield Finding("ok", "environment", f"set, and heeded: {', '.join(changed)}")
 
