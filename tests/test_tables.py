@@ -36,7 +36,6 @@ def test_ours_are_known_by_name():
     for table in known_tables():
         assert find_table(table.name) is table
         assert set(table.key) <= set(table.schema.names)
-        assert set(table.variants) <= set(table.schema.names)
 
 
 @pytest.mark.usefixtures("elsewhere")

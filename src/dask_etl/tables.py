@@ -6,7 +6,7 @@ Writers, readers, verification, tests and documentation derive what they need fr
 """
 
 import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -38,6 +38,9 @@ class Table:
             e.g. ids that are text instead of numbers.
         key: the columns that name a row; none for a table of one row.
         ordered: whether the order of the rows is part of the contract.
+        optional: columns that the table has, behind the others, where its data has
+            them.
+        takes_any: whether further columns of the data are the table's, too, at its end.
         encodings: which columns repeat, and which are filtered on.
         unify: for tables read from others' files: finds the schema for them all.
             Without it, they must have one schema.
@@ -49,24 +52,36 @@ class Table:
     variants: Mapping[str, pa.DataType] = field(default_factory=dict)
     key: tuple[str, ...] = ()
     ordered: bool = True
+    optional: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    takes_any: bool = False
     encodings: Encodings = BY_TYPE
     unify: Unify | None = None
     conform: Conform | None = None
 
     def schema_for(self, found: pa.Schema) -> pa.Schema:
-        """Return the schema of the table when its data has the types found."""
-        return pa.schema(
-            [
-                column.with_type(self.variants[column.name])
-                if column.name in self.variants
-                and column.name in found.names
-                and _same_kind(
-                    found.field(column.name).type, self.variants[column.name]
-                )
-                else column
-                for column in self.schema
-            ]
-        )
+        """Return the schema of the table when its data has the columns found."""
+        columns = [*self.schema, *(c for c in self.optional if c.name in found.names)]
+        further = [found.field(name) for name in self.further(found.names)]
+        return pa.schema([*(self._varied(c, found) for c in columns), *further])
+
+    def further(self, names: Iterable[str]) -> list[str]:
+        """Return those columns of the data that nobody declared and the table takes."""
+        known = {*self.schema.names, *self.optional.names}
+        return [name for name in names if self.takes_any and name not in known]
+
+    def varying(self, names: Iterable[str]) -> list[str]:
+        """Return those columns of the data on which the schema depends."""
+        names = [*names]
+        known = {*self.variants, *self.optional.names, *self.further(names)}
+        return [name for name in names if name in known]
+
+    def _varied(self, column: pa.Field, found: pa.Schema) -> pa.Field:
+        """Give a column the other type that its data may have."""
+        variant = self.variants.get(column.name)
+        if variant is None or column.name not in found.names:
+            return column
+        is_varied = _same_kind(found.field(column.name).type, variant)
+        return column.with_type(variant) if is_varied else column
 
     def with_labels(self, schema: pa.Schema) -> pa.Schema:
         """Return a schema with its text columns of few values as dictionaries."""

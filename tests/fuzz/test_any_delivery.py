@@ -41,7 +41,12 @@ def check(delivery: Delivery, folder: Path) -> None:
     """Run all three on one delivery."""
     files = delivery.write(folder / "raw")
     frame = outcome(raw_dataset(folder / "raw", delivery.rows_per_partition).load)
-    options = {"as_of": AS_OF, "cleaning": delivery.cleaning}
+    options = {
+        "as_of": AS_OF,
+        "cleaning": delivery.cleaning,
+        "calendar": delivery.calendar,
+        "currency": delivery.currency,
+    }
     in_dask = frame
     if not isinstance(frame, ExplainedError):
         with dask.config.set(scheduler="sync"):
@@ -52,14 +57,17 @@ def check(delivery: Delivery, folder: Path) -> None:
         event(f"refused: {type(in_dask).__name__}")
         if isinstance(in_dask, InexactTotal):
             with pytest.raises(Inexact):
-                oracle_tables(files, AS_OF, cleaning=delivery.cleaning)
+                oracle_tables(files, **options)
         else:
-            assert any(name in str(in_dask) for name in delivery.files), in_dask
+            names = (*delivery.files, *delivery.cleaning.keep, "line_total")
+            assert any(name in str(in_dask) for name in names), in_dask
         return
     for name in TABLES:
         assert plain(in_dask[name]).equals(plain(in_pandas[name])), name
-    found = {**in_pandas, **(run_analyses(in_pandas) if delivery.is_analysed else {})}
-    expected = oracle_tables(files, AS_OF, cleaning=delivery.cleaning, names=[*found])
+    found = {**in_pandas}
+    if delivery.is_analysed:
+        found |= run_analyses(in_pandas, delivery.currency)
+    expected = oracle_tables(files, **options, names=[*found])
     event(f"kept some: {len(expected['clean_transactions']) > 0}")
     for name, table in found.items():
         assert_matches(table, expected[name], name)

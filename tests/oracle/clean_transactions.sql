@@ -15,6 +15,8 @@ SELECT
     year(day) AS "year",
     month(day) AS "month",
     quarter(day) AS "quarter",
-    isodow(day) - 1 AS day_of_week
+    isodow(day) - 1 AS day_of_week,
+    order_id,
+    line_total /* further */
 FROM kept
 ORDER BY file, source_row

@@ -1,5 +1,6 @@
 WITH active AS (
     SELECT DISTINCT customer_id, month FROM kept
+    WHERE is_sale AND customer_id IS NOT NULL
 ),
 born AS (
     SELECT customer_id, min(month) AS cohort FROM active GROUP BY customer_id

@@ -27,6 +27,9 @@ RATIOS = {
     "average_monetary",
     "retention",
     "repeat_purchase_rate",
+    "lines_per_order",
+    "units_per_order",
+    "net_revenue_per_order",
     "average_revenue_per_customer",
     "top_20_percent_share",
 }

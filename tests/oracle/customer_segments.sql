@@ -1,12 +1,17 @@
 WITH measured AS (
     SELECT
         customer_id,
-        (epoch_us(getvariable('as_of')) - epoch_us(max("timestamp")))
+        (epoch_us(getvariable('as_of')) - epoch_us(max("timestamp") FILTER (is_sale)))
         // 86_400_000_000 AS recency_days,
-        count(*) AS frequency,
+        CASE
+            WHEN getvariable('has_orders') THEN count(DISTINCT order_id) FILTER (is_sale)
+            ELSE count(*) FILTER (is_sale)
+        END AS frequency,
         sum(net_cents) AS net_cents
     FROM kept
+    WHERE customer_id IS NOT NULL
     GROUP BY customer_id
+    HAVING bool_or(is_sale)
 ),
 -- rank() - 1 is the number of customers that are strictly worse.
 ranked AS (

@@ -2,11 +2,16 @@
 WITH totals AS (
     SELECT
         customer_id,
-        count(*) AS lines,
+        CASE
+            WHEN getvariable('has_orders') THEN count(DISTINCT order_id) FILTER (is_sale)
+            ELSE count(*) FILTER (is_sale)
+        END AS orders,
         sum(net_cents) AS net_cents,
         greatest(sum(net_cents), 0)::HUGEINT AS x
     FROM kept
+    WHERE customer_id IS NOT NULL
     GROUP BY customer_id
+    HAVING bool_or(is_sale)
 ),
 ranked AS (
     SELECT
@@ -18,7 +23,8 @@ ranked AS (
 )
 SELECT
     count(*) AS customers,
-    ratio(count(*) FILTER (lines >= 2), count(*)) AS repeat_purchase_rate,
+    CASE WHEN getvariable('has_orders') THEN 'orders' ELSE 'lines' END AS counted,
+    ratio(count(*) FILTER (orders >= 2), count(*)) AS repeat_purchase_rate,
     ratio(currency(sum(net_cents)), count(*)) AS average_revenue_per_customer,
     ratio(sum((2 * i - n - 1) * x), count(*) * sum(x)) AS gini,
     ratio(sum(net_cents) FILTER (place <= ceil(n / 5)), sum(net_cents))

@@ -5,9 +5,10 @@ WITH calendar AS (
 sold AS (
     SELECT
         day,
-        count(*) AS lines,
-        in_units(sum(parts)) AS units,
-        sum(cents) AS cents,
+        count(*) FILTER (is_sale) AS lines,
+        in_units(sum(sold_parts)) AS units,
+        in_units(sum(returned_parts)) AS returned_units,
+        sum(sold_cents) AS cents,
         sum(returned_cents) AS returned_cents,
         sum(net_cents) AS net_cents
     FROM kept
@@ -18,6 +19,7 @@ filled AS (
         day,
         coalesce(lines, 0) AS lines,
         coalesce(units, 0) AS units,
+        coalesce(returned_units, 0) AS returned_units,
         coalesce(cents, 0) AS cents,
         coalesce(returned_cents, 0) AS returned_cents,
         coalesce(net_cents, 0) AS net_cents
@@ -28,6 +30,7 @@ SELECT
     day,
     lines,
     units,
+    returned_units,
     currency(cents) AS revenue,
     currency(returned_cents) AS returned_revenue,
     currency(net_cents) AS net_revenue,

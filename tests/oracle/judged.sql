@@ -6,12 +6,14 @@ WITH numbers AS (
             unless_nan(amount) AS amount,
             unless_nan(quantity) AS quantity,
             unless_nan(discount) AS discount,
-            unless_nan(rating) AS rating
+            unless_nan(rating) AS rating,
+            unless_nan(line_total) AS line_total
         ),
         finite(amount) AS price,
         finite(quantity)::DOUBLE AS units,
         finite(discount) AS cut,
-        finite(rating) AS stars
+        finite(rating) AS stars,
+        finite(line_total) AS total
     FROM raw
 ),
 checked AS (
@@ -25,15 +27,28 @@ checked AS (
                 CASE WHEN price IS NULL THEN 'missing_amount' END,
                 CASE WHEN units IS NULL THEN 'missing_quantity' END,
                 CASE WHEN price <= 0 THEN 'non_positive_amount' END,
-                CASE WHEN units <= 0 THEN 'non_positive_quantity' END,
+                CASE
+                    WHEN units = 0 OR (units < 0 AND NOT getvariable('has_return_lines'))
+                        THEN 'non_positive_quantity'
+                END,
                 CASE WHEN cut < 0 OR cut > 1 THEN 'discount_out_of_range' END,
                 CASE WHEN stars < 1 OR stars > 5 THEN 'rating_out_of_range' END,
                 CASE
                     WHEN abs(price) > getvariable('most_amount')
                         OR abs(units) > getvariable('most_quantity')
                         OR is_too_fine(units)
-                        OR abs(price * units * 100) >= 2::DOUBLE ** 53
+                        OR abs(price * units * getvariable('cents_of_unit'))
+                            >= 2::DOUBLE ** 53
                         OR "timestamp" < getvariable('earliest')
+                        OR (
+                            getvariable('has_totals')
+                            AND (
+                                abs(total * getvariable('cents_of_unit'))
+                                >= 2::DOUBLE ** 53
+                                OR (total < 0 AND units > 0)
+                                OR (total > 0 AND units < 0)
+                            )
+                        )
                         THEN 'value_out_of_range'
                 END,
                 CASE WHEN "timestamp" > getvariable('as_of') THEN 'future_timestamp' END
@@ -42,19 +57,31 @@ checked AS (
         ) AS broken
     FROM numbers
 ),
+excused AS (
+    SELECT
+        *,
+        list_filter(
+            broken,
+            lambda rule: NOT list_contains(getvariable('blanking') || getvariable('keeping'), rule)
+                OR (rule = 'non_positive_amount' AND price < 0)
+        ) AS rejecting
+    FROM checked
+),
 numbered AS (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY transaction_id, len(broken) = 0
+            PARTITION BY transaction_id, len(rejecting) = 0
             ORDER BY file, source_row
-        ) AS delivery
-    FROM checked
+        ) > 1 AND len(rejecting) = 0 AS is_copy
+    FROM excused
 )
 SELECT
-    * EXCLUDE (broken, delivery),
-    CASE
-        WHEN len(broken) = 0 AND delivery > 1 THEN ['duplicate_transaction_id']
-        ELSE broken
-    END AS reasons
+    * EXCLUDE (rejecting, is_copy) REPLACE (
+        CASE
+            WHEN is_copy THEN list_append(broken, 'duplicate_transaction_id')
+            ELSE broken
+        END AS broken
+    ),
+    CASE WHEN is_copy THEN ['duplicate_transaction_id'] ELSE rejecting END AS reasons
 FROM numbered

@@ -16,10 +16,13 @@ calendar AS (
 labelled AS (
     SELECT
         {'total': false, 'name': product_category} AS sold_as,
-        month, parts, cents, returned_cents
+        month, is_sale, sold_parts, returned_parts, sold_cents, returned_cents
     FROM kept
     UNION ALL
-    SELECT {'total': true, 'name': ''}, month, parts, cents, returned_cents FROM kept
+    SELECT
+        {'total': true, 'name': ''},
+        month, is_sale, sold_parts, returned_parts, sold_cents, returned_cents
+    FROM kept
 ),
 labels AS (
     SELECT DISTINCT sold_as FROM labelled
@@ -28,9 +31,10 @@ sold AS (
     SELECT
         month,
         sold_as,
-        count(*) AS lines,
-        in_units(sum(parts)) AS units,
-        sum(cents) AS cents,
+        count(*) FILTER (is_sale) AS lines,
+        in_units(sum(sold_parts)) AS units,
+        in_units(sum(returned_parts)) AS returned_units,
+        sum(sold_cents) AS cents,
         sum(returned_cents) AS returned_cents
     FROM labelled
     GROUP BY month, sold_as
@@ -42,6 +46,7 @@ filled AS (
         is_complete,
         coalesce(lines, 0) AS lines,
         coalesce(units, 0) AS units,
+        coalesce(returned_units, 0) AS returned_units,
         coalesce(cents, 0) AS cents,
         coalesce(returned_cents, 0) AS returned_cents,
         coalesce(cents - returned_cents, 0) AS net_cents
@@ -75,6 +80,7 @@ SELECT
     this.sold_as.total AS is_total,
     this.lines,
     this.units,
+    this.returned_units,
     currency(this.cents) AS revenue,
     currency(this.returned_cents) AS returned_revenue,
     currency(this.net_cents) AS net_revenue,

@@ -3,8 +3,9 @@
 SELECT
     {number} AS file,
     file_row_number AS source_row,
-    transaction_id::{transaction_id} AS transaction_id,
-    customer_id::{customer_id} AS customer_id,
+    -- NaN is no number.
+    TRY_CAST(transaction_id AS {transaction_id}) AS transaction_id,
+    TRY_CAST(customer_id AS {customer_id}) AS customer_id,
     product_category::VARCHAR AS product_category,
     region::VARCHAR AS region,
     amount::DOUBLE AS amount,
@@ -12,5 +13,5 @@ SELECT
     discount::DOUBLE AS discount,
     make_timestamp(epoch_us("timestamp"::TIMESTAMPTZ)) AS "timestamp",
     rating::DOUBLE AS rating,
-    is_returned::BOOLEAN AS is_returned
+    is_returned::BOOLEAN AS is_returned{further}
 FROM read_parquet(getvariable('files')[{number}], file_row_number = true)

@@ -11,7 +11,9 @@ SELECT
     is_returned,
     reasons,
     getvariable('names')[file] AS source_file,
-    source_row
+    source_row,
+    order_id,
+    line_total /* further */
 FROM judged
 WHERE len(reasons) > 0
 ORDER BY file, source_row

@@ -3,7 +3,7 @@ WITH files AS (
     SELECT unnest(range(1, len(getvariable('files')) + 1)) AS file
 ),
 broken AS (
-    SELECT file, unnest(reasons) AS rule FROM judged
+    SELECT file, unnest(broken) AS rule FROM judged
 ),
 by_rule AS (
     SELECT
@@ -28,7 +28,13 @@ rows_of AS (
         file,
         count(*) AS rows_read,
         count(*) FILTER (len(reasons) = 0) AS rows_kept,
-        count(*) FILTER (len(reasons) > 0) AS rows_rejected
+        count(*) FILTER (len(reasons) > 0) AS rows_rejected,
+        count(*) FILTER (
+            len(reasons) = 0 AND list_has_any(broken, getvariable('blanking'))
+        ) AS rows_blanked,
+        count(*) FILTER (
+            len(reasons) = 0 AND list_has_any(broken, getvariable('keeping'))
+        ) AS rows_excused
     FROM judged
     GROUP BY file
 )

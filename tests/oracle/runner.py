@@ -12,9 +12,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from dask_etl.retail.parameters import Cleaning, Features, Segments
-from dask_etl.retail.schema import QUANTITIES
-from dask_etl.retail.tables import COMPARED, with_quantity
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features, Segments
+from dask_etl.retail.schema import QUANTITIES, RULES, TIMESTAMP
+from dask_etl.retail.tables import COMPARED, summed, with_quantity
 
 SQL = Path(__file__).parent
 
@@ -37,6 +37,8 @@ def oracle_tables(
     price_bounds: tuple[float, float, float] = Features().price_bounds,
     segments: Segments | None = None,
     cleaning: Cleaning | None = None,
+    calendar: Calendar | None = None,
+    currency: Currency | None = None,
     names: Sequence[str] = TABLES,
 ) -> dict[str, pa.Table]:
     """Every table of the contract, from raw Parquet files.
@@ -46,7 +48,9 @@ def oracle_tables(
         as_of: the moment the data is judged at; UTC if it has no zone.
         price_bounds: upper bounds of the price categories but the last.
         segments: segments by RFM scores; one segment for all if not given.
-        cleaning: the limits of values, and whether quantities may have decimals.
+        cleaning: what becomes of which rows, and what they tell.
+        calendar: whose days they are; UTC if not given.
+        currency: how many cents are in a unit; 100 if not given.
         names: of the tables that are wanted.
 
     Returns:
@@ -57,6 +61,7 @@ def oracle_tables(
     """
     cleaning = cleaning or Cleaning()
     limits = cleaning.limits
+    calendar, currency = calendar or Calendar(), currency or Currency()
     segments = segments or Segments(rules={"All": {}})
     with _connection() as connection:
         _set(connection, "files", [str(file) for file in files], "VARCHAR[]")
@@ -66,28 +71,42 @@ def oracle_tables(
         _set(connection, "most_amount", limits.amount, "DOUBLE")
         _set(connection, "most_quantity", limits.quantity, "DOUBLE")
         _set(connection, "is_decimal", cleaning.quantity == "decimal", "BOOLEAN")
+        for name, action in (("blanking", "blank"), ("keeping", "keep")):
+            rules = [rule for rule in RULES if cleaning.action(rule) == action]
+            _set(connection, name, rules, "VARCHAR[]")
+        has_return_lines = cleaning.returns == "negative_lines"
+        _set(connection, "has_return_lines", has_return_lines, "BOOLEAN")
+        _set(connection, "has_totals", cleaning.revenue == "total", "BOOLEAN")
+        _set(connection, "cents_of_unit", currency.cents, "DOUBLE")
+        _set(connection, "zone", calendar.timezone, "VARCHAR")
         _set(connection, "white_space", WHITE_SPACE, "VARCHAR")
         _set(connection, "price_bounds", list(price_bounds), "DOUBLE[]")
         _create_segment_rules(connection, segments)
         connection.execute(_sql("macros"))
         connection.execute(_sql(f"quantity_{cleaning.quantity}"))
-        types = _found_types(connection, files)
-        connection.execute(f"CREATE TABLE raw AS {_raw(types, len(files))}")
+        types = _found_types(connection, files, cleaning.keep)
+        _set(connection, "has_orders", "order_id" in types, "BOOLEAN")
+        connection.execute(f"CREATE TABLE raw AS {_raw(connection, types, files)}")
+        for name in cleaning.keep:
+            if types[name] == "DOUBLE":
+                connection.execute(
+                    f'UPDATE raw SET "{name}" = NULL WHERE isnan("{name}")'
+                )
         for name in VIEWS:
             connection.execute(f"CREATE TABLE {name} AS {_sql(name)}")
         if connection.execute(_sql("inexact")).fetchone() == (True,):
             raise Inexact
+        further = "".join(f', "{name}"' for name in cleaning.keep)
         for name in names:
-            connection.execute(f"CREATE TABLE {name} AS {_sql(name)}")
-        units = QUANTITIES[cleaning.quantity]
+            query = _sql(name).replace(" /* further */", further)
+            connection.execute(f"CREATE TABLE {name} AS {query}")
         raw = pa.schema({name: _ARROW[kind] for name, kind in types.items()})
-        clean = with_quantity(raw, units)
+        clean = with_quantity(raw, QUANTITIES[cleaning.quantity])
+        found = {"rejected_transactions": raw, "clean_transactions": clean}
         return {
             name: _cast(
                 connection.table(name).to_arrow_table(),
-                COMPARED[name].schema_for(
-                    raw if name == "rejected_transactions" else clean
-                ),
+                COMPARED[name].schema_for(found.get(name, summed(clean))),
             )
             for name in names
         }
@@ -129,38 +148,102 @@ def _create_segment_rules(connection, segments: Segments) -> None:
         )
 
 
-_ARROW = {"VARCHAR": pa.string(), "DOUBLE": pa.float64(), "BIGINT": pa.int64()}
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": TIMESTAMP,
+}
+_WHOLE = {
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+}
 
 
-def _found_types(connection, files: Sequence[Path]) -> dict[str, str]:
+def _found_types(
+    connection, files: Sequence[Path], keep: Sequence[str]
+) -> dict[str, str]:
     """Types of the contract for the columns whose type depends on the raw files."""
-    names = ("transaction_id", "customer_id", "quantity")
-    found: dict[str, set[str]] = {name: set() for name in names}
+    found: dict[str, set[str]] = {}
     for file in files:
-        query = f"SELECT {', '.join(names)} FROM read_parquet($file)"
-        kinds = connection.sql(query, params={"file": str(file)}).types
-        for name, kind in zip(names, kinds, strict=True):
-            found[name].add(str(kind))
+        for name, kind in _columns(connection, file).items():
+            found.setdefault(name, set()).add(kind)
     types = {
-        name: "VARCHAR" if "VARCHAR" in kinds else "BIGINT"
-        for name, kinds in found.items()
+        name: "VARCHAR" if "VARCHAR" in found[name] else "BIGINT"
+        for name in ("transaction_id", "customer_id", "quantity", "order_id")
+        if name in found
     }
     if found["quantity"] & {"DOUBLE", "FLOAT", "UBIGINT"}:
         types["quantity"] = "DOUBLE"
-    return types
+    if "line_total" in found:
+        types["line_total"] = "DOUBLE"
+    return types | {name: _plain(found[name]) for name in keep}
 
 
-def _raw(types: dict[str, str], files: int) -> str:
-    """The query for the rows of all files, in raw order."""
-    one = _sql("raw")
-    return " UNION ALL ".join(
-        one.format(number=number, **types) for number in range(1, files + 1)
+def _columns(connection, file: Path) -> dict[str, str]:
+    found = connection.sql(
+        "SELECT * FROM read_parquet($file)", params={"file": str(file)}
     )
+    return {
+        name: str(kind) for name, kind in zip(found.columns, found.types, strict=True)
+    }
+
+
+def _plain(kinds: set[str]) -> str:
+    """The type of a column that is kept as it is."""
+    kinds = {
+        "BIGINT"
+        if kind in _WHOLE
+        else "TIMESTAMP"
+        if kind.startswith("TIMESTAMP")
+        else {"FLOAT": "DOUBLE"}.get(kind, kind)
+        for kind in kinds
+        if kind != '"NULL"'
+    }
+    if not kinds:
+        return "VARCHAR"
+    return "DOUBLE" if kinds == {"BIGINT", "DOUBLE"} else min(kinds)
+
+
+def _raw(connection, types: dict[str, str], files: Sequence[Path]) -> str:
+    """The query for the rows of all files, in raw order."""
+    own = ("transaction_id", "customer_id", "quantity")
+    further = {"order_id": "VARCHAR", "line_total": "DOUBLE"} | {
+        name: kind for name, kind in types.items() if name not in own
+    }
+    queries = []
+    for number, file in enumerate(files, 1):
+        there = _columns(connection, file)
+        columns = "".join(
+            f',\n    {_value(name, kind, there.get(name))} AS "{name}"'
+            for name, kind in further.items()
+        )
+        queries.append(
+            _sql("raw").format(
+                number=number, further=columns, **{name: types[name] for name in own}
+            )
+        )
+    return " UNION ALL ".join(queries)
+
+
+def _value(name: str, kind: str, found: str | None) -> str:
+    if found is None:
+        return f"NULL::{kind}"
+    if kind == "TIMESTAMP":
+        return f'make_timestamp(epoch_us("{name}"::TIMESTAMPTZ))'
+    return f'TRY_CAST("{name}" AS {kind})'  # NaN is no number
 
 
 def _cast(table: pa.Table, target: pa.Schema) -> pa.Table:
     """The table with the types of the contract; a null where none may be is an error."""
-    result = table.cast(target)
+    result = table.select(target.names).cast(target)
     for field in target:
         if not field.nullable and result[field.name].null_count:
             raise ValueError(f"column {field.name!r} of the oracle has nulls")

@@ -22,6 +22,8 @@ from dask_etl.retail.tables import (
     CUSTOMERS,
     DAILY_SALES,
     MONTHLY_SALES,
+    ORDER_SUMMARY,
+    ORDERS,
     REGION_PERFORMANCE,
     REJECTED_TRANSACTIONS,
     ROW_LEDGER,
@@ -141,41 +143,41 @@ EXPECTED = {
          ["missing_amount"], "part-00001.parquet", 5),
     ]),
     "row_ledger": (ROW_LEDGER.schema, [
-        ("part-00000.parquet", 6, 3, 3, 1, 1, 0, 1, 0, 1, 1, 1, 1, 0, 1, 1, EXAMPLE_AS_OF),
-        ("part-00001.parquet", 6, 3, 3, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, EXAMPLE_AS_OF),
+        ("part-00000.parquet", 6, 3, 3, 0, 0, 1, 1, 0, 1, 0, 1, 1, 1, 1, 0, 1, 1, EXAMPLE_AS_OF),
+        ("part-00001.parquet", 6, 3, 3, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 1, EXAMPLE_AS_OF),
     ]),
     "sales_cube": (SALES_CUBE.schema, [
-        (date(2024, 1, 30), "North", "Books", 1, 1, 12, 0, 0, 2.0, 1),
-        (date(2024, 1, 31), "North", "Books", 1, 2, 1000, 0, 0, 4.0, 1),
-        (date(2024, 2, 1), "South", "Unknown", 1, 1, 1001, 0, 0, 0.0, 0),
-        (date(2024, 2, 15), "Unknown", "Books", 1, 3, 15000, 1, 15000, 5.0, 1),
-        (date(2024, 3, 1), "South", "Toys", 1, 1, 0, 0, 0, 0.0, 0),
-        (date(2024, 3, 10), "North", "Toys", 1, 1, 15000, 0, 0, 1.0, 1),
+        (date(2024, 1, 30), "North", "Books", 1, 1, 12, 0, 0, 0, 2.0, 1),
+        (date(2024, 1, 31), "North", "Books", 1, 2, 1000, 0, 0, 0, 4.0, 1),
+        (date(2024, 2, 1), "South", "Unknown", 1, 1, 1001, 0, 0, 0, 0.0, 0),
+        (date(2024, 2, 15), "Unknown", "Books", 1, 3, 15000, 1, 3, 15000, 5.0, 1),
+        (date(2024, 3, 1), "South", "Toys", 1, 1, 0, 0, 0, 0, 0.0, 0),
+        (date(2024, 3, 10), "North", "Toys", 1, 1, 15000, 0, 0, 0, 1.0, 1),
     ]),
     "customers": (CUSTOMERS.schema, [
-        (1, 2, 5, 16000, 1, 15000, 9.0, 2,
+        (1, 2, 5, 16000, 1, 3, 15000, 9.0, 2,
          utc(2024, 1, 31, 23, 59, 59), utc(2024, 2, 15, 12, 0, 1),
          ["North", "Unknown"], ["Books"], [date(2024, 1, 1), date(2024, 2, 1)]),
-        (2, 3, 3, 1013, 0, 0, 2.0, 1,
+        (2, 3, 3, 1013, 0, 0, 0, 2.0, 1,
          utc(2024, 1, 30, 8), utc(2024, 3, 1),
          ["North", "South"], ["Books", "Toys", "Unknown"],
          [date(2024, 1, 1), date(2024, 2, 1), date(2024, 3, 1)]),
-        (3, 1, 1, 15000, 0, 0, 1.0, 1,
+        (3, 1, 1, 15000, 0, 0, 0, 1.0, 1,
          EXAMPLE_AS_OF, EXAMPLE_AS_OF,
          ["North"], ["Toys"], [date(2024, 3, 1)]),
     ]),
     "region_performance": (REGION_PERFORMANCE.schema, [
-        ("North", 3, 4, 160.12, 0.0, 160.12,
+        ("North", 3, 4, 0, 160.12, 0.0, 160.12,
          16012 / NET, 160.12 / 3, 3, 0.0, 0.0, 7 / 3),
-        ("South", 2, 2, 10.01, 0.0, 10.01, 1001 / NET, 5.005, 1, 0.0, 0.0, None),
-        ("Unknown", 1, 3, 150.0, 150.0, 0.0, 0.0, 0.0, 1, 1.0, 1.0, 5.0),
+        ("South", 2, 2, 0, 10.01, 0.0, 10.01, 1001 / NET, 5.005, 1, 0.0, 0.0, None),
+        ("Unknown", 1, 3, 3, 150.0, 150.0, 0.0, 0.0, 0.0, 1, 1.0, 1.0, 5.0),
     ]),
     "category_performance": (CATEGORY_PERFORMANCE.schema, [
-        ("Toys", 2, 2, 150.0, 0.0, 150.0,
+        ("Toys", 2, 2, 0, 150.0, 0.0, 150.0,
          15000 / NET, 75.0, 2, 0.0, 0.0, 1.0, 1, 15000 / NET),
-        ("Books", 3, 6, 160.12, 150.0, 10.12,
+        ("Books", 3, 6, 3, 160.12, 150.0, 10.12,
          1012 / NET, 10.12 / 3, 2, 1 / 3, 15000 / 16012, 11 / 3, 2, 16012 / NET),
-        ("Unknown", 1, 1, 10.01, 0.0, 10.01,
+        ("Unknown", 1, 1, 0, 10.01, 0.0, 10.01,
          1001 / NET, 10.01, 1, 0.0, 0.0, None, 3, 1.0),
     ]),
     # The data run from 30 January to 10 March: only February is complete.
@@ -183,18 +185,18 @@ EXPECTED = {
         (date(2024, month, 1), label, label is None, *sold,
          month == 2, None, None, None, False)
         for month, label, *sold in [
-            (1, None, 2, 3, 10.12, 0.0, 10.12),
-            (1, "Books", 2, 3, 10.12, 0.0, 10.12),
-            (1, "Toys", 0, 0, 0.0, 0.0, 0.0),
-            (1, "Unknown", 0, 0, 0.0, 0.0, 0.0),
-            (2, None, 2, 4, 160.01, 150.0, 10.01),
-            (2, "Books", 1, 3, 150.0, 150.0, 0.0),
-            (2, "Toys", 0, 0, 0.0, 0.0, 0.0),
-            (2, "Unknown", 1, 1, 10.01, 0.0, 10.01),
-            (3, None, 2, 2, 150.0, 0.0, 150.0),
-            (3, "Books", 0, 0, 0.0, 0.0, 0.0),
-            (3, "Toys", 2, 2, 150.0, 0.0, 150.0),
-            (3, "Unknown", 0, 0, 0.0, 0.0, 0.0),
+            (1, None, 2, 3, 0, 10.12, 0.0, 10.12),
+            (1, "Books", 2, 3, 0, 10.12, 0.0, 10.12),
+            (1, "Toys", 0, 0, 0, 0.0, 0.0, 0.0),
+            (1, "Unknown", 0, 0, 0, 0.0, 0.0, 0.0),
+            (2, None, 2, 4, 3, 160.01, 150.0, 10.01),
+            (2, "Books", 1, 3, 3, 150.0, 150.0, 0.0),
+            (2, "Toys", 0, 0, 0, 0.0, 0.0, 0.0),
+            (2, "Unknown", 1, 1, 0, 10.01, 0.0, 10.01),
+            (3, None, 2, 2, 0, 150.0, 0.0, 150.0),
+            (3, "Books", 0, 0, 0, 0.0, 0.0, 0.0),
+            (3, "Toys", 2, 2, 0, 150.0, 0.0, 150.0),
+            (3, "Unknown", 0, 0, 0, 0.0, 0.0, 0.0),
         ]
     ]),
     # 41 days, a Tuesday the first: every weekday six times, Mondays five.
@@ -228,7 +230,11 @@ EXPECTED = {
         (date(2024, 3, 1), 2, False, 1, None, None),
     ]),
     "customer_summary": (CUSTOMER_SUMMARY.schema, [
-        (3, 2 / 3, 56.71, (2 * 15000 - 2 * 1000) / (3 * NET), 15000 / NET),
+        (3, "lines", 2 / 3, 56.71, (2 * 15000 - 2 * 1000) / (3 * NET), 15000 / NET),
+    ]),
+    "orders": (ORDERS.schema, []),
+    "order_summary": (ORDER_SUMMARY.schema, [
+        ("lines", 6, 6, 9, 3, 320.13, 150.0, 170.13, 1.0, 1.5, 170.13 / 6),
     ]),
 }
 # fmt: on
@@ -237,18 +243,18 @@ EXPECTED = {
 def _expected_days() -> pa.Table:
     """``daily_sales`` of the example, the averages summed up naively."""
     sold = {
-        date(2024, 1, 30): (1, 1, 12, 0),
-        date(2024, 1, 31): (1, 2, 1000, 0),
-        date(2024, 2, 1): (1, 1, 1001, 0),
-        date(2024, 2, 15): (1, 3, 15000, 15000),
-        date(2024, 3, 1): (1, 1, 0, 0),
-        date(2024, 3, 10): (1, 1, 15000, 0),
+        date(2024, 1, 30): (1, 1, 0, 12, 0),
+        date(2024, 1, 31): (1, 2, 0, 1000, 0),
+        date(2024, 2, 1): (1, 1, 0, 1001, 0),
+        date(2024, 2, 15): (1, 3, 3, 15000, 15000),
+        date(2024, 3, 1): (1, 1, 0, 0, 0),
+        date(2024, 3, 10): (1, 1, 0, 15000, 0),
     }
     days = [date(2024, 1, 30) + timedelta(days=n) for n in range(41)]
-    filled = [sold.get(day, (0, 0, 0, 0)) for day in days]
-    net = [cents - returned for _, _, cents, returned in filled]
+    filled = [sold.get(day, (0, 0, 0, 0, 0)) for day in days]
+    net = [cents - returned for *_, cents, returned in filled]
     rows = []
-    for n, (day, (lines, units, cents, returned)) in enumerate(
+    for n, (day, (*counts, cents, returned)) in enumerate(
         zip(days, filled, strict=True)
     ):
         money = [value / 100 for value in (cents, returned, cents - returned)]
@@ -256,7 +262,7 @@ def _expected_days() -> pa.Table:
             sum(net[n + 1 - window : n + 1]) / window / 100 if n + 1 >= window else None
             for window in (7, 28)
         ]
-        rows.append((day, lines, units, *money, *averages))
+        rows.append((day, *counts, *money, *averages))
     return table(DAILY_SALES.schema, rows)
 
 
@@ -537,12 +543,14 @@ def test_nothing_kept(judge, parts, rows):
     assert tables.pop("customer_summary").to_pylist() == [
         {
             "customers": 0,
+            "counted": "lines",
             "repeat_purchase_rate": None,
             "average_revenue_per_customer": None,
             "gini": None,
             "top_20_percent_share": None,
         }
     ]
+    assert tables.pop("order_summary")["orders"].to_pylist() == [0]
     assert {name: found.num_rows for name, found in tables.items()} == dict.fromkeys(
         tables, 0
     )
@@ -571,6 +579,7 @@ def test_one_row(judge):
     assert tables["customer_summary"].to_pylist() == [
         {
             "customers": 1,
+            "counted": "lines",
             "repeat_purchase_rate": 0.0,
             "average_revenue_per_customer": 20.0,
             "gini": 0.0,
@@ -789,7 +798,7 @@ def test_dirty_data_break_every_rule_and_meet_every_boundary(judge, string_ids):
     totals = {name: pc.sum(ledger[name]).as_py() for name in ledger.column_names}
     assert totals["rows_read"] == 500
     assert totals["rows_read"] == totals["rows_kept"] + totals["rows_rejected"]
-    assert all(totals.values())
+    assert all(totals[rule] for rule in schema.RULES)
     reasons = tables["rejected_transactions"]["reasons"].to_pylist()
     assert any(len(broken) > 2 for broken in reasons)
 

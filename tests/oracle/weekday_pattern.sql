@@ -10,7 +10,7 @@ days AS (
 sold AS (
     SELECT
         isodow(day) - 1 AS day_of_week,
-        count(*) AS lines,
+        count(*) FILTER (is_sale) AS lines,
         sum(net_cents) AS net_cents
     FROM kept
     GROUP BY day_of_week

@@ -11,7 +11,7 @@ from dask_etl.retail import schema
 from dask_etl.retail.features import add_features, fill_missing
 from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
-from support.good_rows import GOOD
+from support.good_rows import CALENDAR, CURRENCY, GOOD
 
 LABELS = {
     "product_category": pa.array(["Toys", "Unknown"]),
@@ -29,7 +29,9 @@ def clean(*changes: dict, features=None, cleaning=None, **options) -> list[dict]
     rows = kept(*changes, **options)
     every = np.arange(len(rows))
     filled = fill_missing(rows, LABELS, every, cleaning or Cleaning())
-    table = add_features(filled, features or Features())
+    table = add_features(
+        filled, cleaning or Cleaning(), features or Features(), CALENDAR, CURRENCY
+    )
     assert table.schema.names == CLEAN_TRANSACTIONS.schema.names
     return table.to_pylist()
 

@@ -22,7 +22,7 @@ from dask_etl.retail.rules import (
     reasons,
 )
 from dask_etl.retail.tables import REJECTED_TRANSACTIONS
-from support.good_rows import GOOD
+from support.good_rows import CURRENCY, GOOD
 
 AS_OF = datetime(2024, 7, 1, tzinfo=UTC)
 DEFAULT = Cleaning()
@@ -141,7 +141,9 @@ def test_the_dask_engine_judges_as_the_contract_reads(rows):
         [rule for rule in verdict if rule != "duplicate_transaction_id"]
         for verdict in naive(rows)
     ]
-    assert reasons(broken_rules(table, AS_OF, DEFAULT)).to_pylist() == expected
+    assert (
+        reasons(broken_rules(table, AS_OF, DEFAULT, CURRENCY)).to_pylist() == expected
+    )
 
 
 @settings(max_examples=150)
@@ -150,8 +152,8 @@ def test_the_pandas_engine_judges_as_the_contract_reads(rows):
     frame = pa.Table.from_pylist(rows, schema.raw()).to_pandas(
         types_mapper={pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype()}.get
     )
-    lines = pandas_engine.conform(frame)
-    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT)
+    lines = pandas_engine.conform(frame, DEFAULT)
+    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT, CURRENCY)
     assert pandas_engine.list_reasons(broken).tolist() == naive(rows)
 
 
@@ -173,9 +175,11 @@ def test_a_quantity_that_arrives_as_float_is_judged_alike(kind, quantity):
         [rule for rule in verdict if rule != "duplicate_transaction_id"]
         for verdict in naive(rows, cleaning)
     ]
-    assert reasons(broken_rules(table, AS_OF, cleaning)).to_pylist() == expected
-    lines = pandas_engine.conform(table.to_pandas())
-    broken = pandas_engine.broken_rules(lines, AS_OF, cleaning)
+    assert (
+        reasons(broken_rules(table, AS_OF, cleaning, CURRENCY)).to_pylist() == expected
+    )
+    lines = pandas_engine.conform(table.to_pandas(), DEFAULT)
+    broken = pandas_engine.broken_rules(lines, AS_OF, cleaning, CURRENCY)
     assert pandas_engine.list_reasons(broken).tolist() == naive(rows, cleaning)
 
 
@@ -190,9 +194,11 @@ def test_ids_of_white_space_are_missing(column):
     types = {"transaction_id": pa.int64(), column: pa.string()}
     table = pa.Table.from_pylist(rows, schema.raw(**types))
     expected = [[f"missing_{column}"]] * 5 + [[]] * 5 + [[f"missing_{column}"]]
-    assert reasons(broken_rules(table, AS_OF, DEFAULT)).to_pylist() == expected
-    lines = pandas_engine.conform(table.to_pandas())
-    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT)
+    assert (
+        reasons(broken_rules(table, AS_OF, DEFAULT, CURRENCY)).to_pylist() == expected
+    )
+    lines = pandas_engine.conform(table.to_pandas(), DEFAULT)
+    broken = pandas_engine.broken_rules(lines, AS_OF, DEFAULT, CURRENCY)
     assert broken[f"missing_{column}"].tolist() == [bool(rules) for rules in expected]
 
 

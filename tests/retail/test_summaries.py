@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dask_etl.retail import schema
-from dask_etl.retail.features import add_features, calendar, day_numbers, fill_missing
+from dask_etl.retail.calendar import calendar, day_numbers
+from dask_etl.retail.features import add_features, fill_missing
 from dask_etl.retail.parameters import Cleaning, Features
 from dask_etl.retail.rules import broken_rules
 from dask_etl.retail.summaries import (
@@ -27,6 +28,7 @@ from dask_etl.retail.summaries import (
 )
 from dask_etl.retail.tables import CUSTOMERS, RAW_TRANSACTIONS, SALES_CUBE
 from oracle.raw_files import AS_OF, dirty_transactions
+from support.good_rows import CALENDAR, CURRENCY
 
 ROWS = 400
 
@@ -34,8 +36,9 @@ ROWS = 400
 def clean_rows(seed: int, **options) -> pa.Table:
     raw = dirty_transactions(ROWS, seed, **options)
     raw = raw.cast(RAW_TRANSACTIONS.with_labels(raw.schema)).combine_chunks()
-    kept = (broken_rules(raw, AS_OF, Cleaning()) == 0).nonzero()[0]
-    return add_features(fill_missing(raw, LABELS[seed], kept, Cleaning()), Features())
+    kept = (broken_rules(raw, AS_OF, Cleaning(), CURRENCY) == 0).nonzero()[0]
+    filled = fill_missing(raw, LABELS[seed], kept, Cleaning())
+    return add_features(filled, Cleaning(), Features(), CALENDAR, CURRENCY)
 
 
 def labels_of(seed: int, **options) -> dict[str, pa.Array]:
@@ -65,11 +68,11 @@ DOMAIN = {seed: domain_of(seed) for seed in OPTIONS}
 
 
 def cube(seed: int, rows: pa.Table) -> pa.Table:
-    return cube_partial(rows, measures(rows))
+    return cube_partial(rows, measures(rows, CURRENCY), CALENDAR)
 
 
 def customers(seed: int, rows: pa.Table) -> pa.Table:
-    return customers_partial(rows, DOMAIN[seed], measures(rows))
+    return customers_partial(rows, DOMAIN[seed], measures(rows, CURRENCY), CURRENCY)
 
 
 def merged_cubes(*partials: pa.Table) -> pa.Table:
@@ -133,10 +136,15 @@ def test_two_partials_merge_alike_in_both_orders_and_nothing_is_the_identity(
 def test_no_lines_finish_as_tables_of_the_right_types(seed):
     domain = Domain(LABELS[seed], 0, 0)
     rows = CLEAN[seed][:0]
-    found = finish_cube(merge_cubes([cube_partial(rows, measures(rows))]), domain)
+    found = finish_cube(
+        merge_cubes([cube_partial(rows, measures(rows, CURRENCY), CALENDAR)]), domain
+    )
     assert found.equals(SALES_CUBE.schema.empty_table())
     found = finish_customers(
-        merge_customers([customers_partial(rows, domain, measures(rows))]), domain
+        merge_customers(
+            [customers_partial(rows, domain, measures(rows, CURRENCY), CURRENCY)]
+        ),
+        domain,
     )
     assert found.equals(CUSTOMERS.schema_for(rows.schema).empty_table())
 
@@ -218,10 +226,10 @@ def test_memory_follows_the_rows_not_what_there_could_be():
     domain = Domain(dict.fromkeys(schema.LABEL_COLUMNS, names), first, 1_600)
     tracemalloc.start()
     try:
-        measured = measures(clean)
+        measured = measures(clean, CURRENCY)
         partials = (
-            cube_partial(clean, measured),
-            customers_partial(clean, domain, measured),
+            cube_partial(clean, measured, CALENDAR),
+            customers_partial(clean, domain, measured, CURRENCY),
         )
         merged = merge_cubes([partials[0]] * 2), merge_customers([partials[1]] * 2)
         peak = tracemalloc.get_traced_memory()[1]

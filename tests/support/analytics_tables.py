@@ -13,6 +13,7 @@ MEASURES = {
     "units": 1,
     "revenue_cents": 0,
     "returned_lines": 0,
+    "returned_units": 0,
     "returned_revenue_cents": 0,
     "rating_sum": 0.0,
     "rating_count": 0,

@@ -18,6 +18,7 @@ from dask_etl.pipelines.analytics.customers import (
     customer_summary,
     segment_summary,
 )
+from dask_etl.pipelines.analytics.orders import order_summary
 from dask_etl.pipelines.analytics.performance import (
     category_performance,
     region_performance,
@@ -30,8 +31,12 @@ from dask_etl.pipelines.analytics.time_series import (
 from dask_etl.pipelines.etl_dask import nodes
 from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich
-from dask_etl.pipelines.etl_pandas.summaries import summarise_customers, summarise_sales
-from dask_etl.retail.parameters import Cleaning, Features, Segments
+from dask_etl.pipelines.etl_pandas.summaries import (
+    summarise_customers,
+    summarise_orders,
+    summarise_sales,
+)
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features, Segments
 from dask_etl.retail.tables import ETL_TABLES
 from oracle.raw_files import AS_OF
 
@@ -51,13 +56,17 @@ def raw_dataset(folder: Path, rows_per_partition: int = 1_000_000):
 
 
 def describe(
-    raw, as_of: datetime = AS_OF, cleaning: Cleaning = TOLERANT
+    raw,
+    as_of: datetime = AS_OF,
+    cleaning: Cleaning = TOLERANT,
+    calendar: Calendar = Calendar(),  # noqa: B008  (never changed)
+    currency: Currency = Currency(),  # noqa: B008  (never changed)
 ) -> dict[str, object]:
     """The lazy tables that the nodes of the Dask engine make of a Dask DataFrame."""
-    survey = nodes.survey(raw, as_of, cleaning)
-    screened = nodes.screen(raw, survey, as_of, cleaning)
-    enriched = nodes.enrich(screened, survey, cleaning, Features())
-    tables = nodes.summarise(enriched, survey, as_of, cleaning)
+    survey = nodes.survey(raw, as_of, cleaning, calendar, currency)
+    screened = nodes.screen(raw, survey, as_of, cleaning, currency)
+    enriched = nodes.enrich(screened, survey, cleaning, Features(), calendar, currency)
+    tables = nodes.summarise(enriched, survey, as_of, cleaning, calendar, currency)
     return dict(zip(TABLES, tables, strict=True))
 
 
@@ -73,17 +82,22 @@ def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:
 
 
 def make_pandas(
-    raw: pd.DataFrame, as_of: datetime = AS_OF, cleaning: Cleaning = TOLERANT
+    raw: pd.DataFrame,
+    as_of: datetime = AS_OF,
+    cleaning: Cleaning = TOLERANT,
+    calendar: Calendar = Calendar(),  # noqa: B008  (never changed)
+    currency: Currency = Currency(),  # noqa: B008  (never changed)
 ) -> dict[str, pd.DataFrame]:
     """The tables that the nodes of the pandas engine make of raw rows."""
-    kept, rejected, ledger = screen(raw, as_of, cleaning)
-    clean = enrich(kept, cleaning, Features())
+    kept, rejected, ledger = screen(raw, as_of, cleaning, currency)
+    clean = enrich(kept, cleaning, Features(), calendar, currency)
     tables = (
         clean,
         rejected,
         ledger,
-        summarise_sales(clean),
-        summarise_customers(clean),
+        summarise_sales(clean, calendar, currency),
+        summarise_customers(clean, currency),
+        summarise_orders(clean, currency),
     )
     return dict(zip(TABLES, tables, strict=True))
 
@@ -97,23 +111,29 @@ def run_pandas(folder: Path, **options) -> dict[str, pa.Table]:
     }
 
 
-def run_analyses(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+def run_analyses(
+    tables: dict[str, pa.Table],
+    currency: Currency = Currency(),  # noqa: B008  (never changed)
+) -> dict[str, pa.Table]:
     """Run the analyses on an engine's summary tables."""
-    cube, customers, ledger = (
+    cube, customers, orders, ledger = (
         tables[name].to_pandas(date_as_object=False)
-        for name in ("sales_cube", "customers", "row_ledger")
+        for name in ("sales_cube", "customers", "orders", "row_ledger")
     )
-    segments = customer_segments(customers, ledger, Segments(rules={"All": {}}))
+    segments = customer_segments(
+        customers, ledger, Segments(rules={"All": {}}), currency
+    )
     found = {
-        "region_performance": region_performance(cube, customers),
-        "category_performance": category_performance(cube, customers),
-        "monthly_sales": monthly_sales(cube),
-        "daily_sales": daily_sales(cube),
-        "weekday_pattern": weekday_pattern(cube),
+        "region_performance": region_performance(cube, customers, currency),
+        "category_performance": category_performance(cube, customers, currency),
+        "monthly_sales": monthly_sales(cube, currency),
+        "daily_sales": daily_sales(cube, currency),
+        "weekday_pattern": weekday_pattern(cube, currency),
         "customer_segments": segments,
-        "segment_summary": segment_summary(segments, customers),
-        "cohort_retention": cohort_retention(customers),
-        "customer_summary": customer_summary(customers),
+        "segment_summary": segment_summary(segments, customers, currency),
+        "cohort_retention": cohort_retention(cube, customers),
+        "customer_summary": customer_summary(customers, currency),
+        "order_summary": order_summary(orders, customers, cube, currency),
     }
     return {
         name: PandasParquetDataset(filepath="unused", schema=name).table_of(table)

@@ -5,6 +5,10 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from dask_etl.retail import schema
+from dask_etl.retail.parameters import Calendar, Currency
+
+CALENDAR, CURRENCY = Calendar(), Currency()
+"""As they are where nobody says otherwise."""
 
 GOOD = {
     "transaction_id": 1,

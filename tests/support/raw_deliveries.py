@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from dask_etl.retail.parameters import Cleaning, Limits
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Limits
+from dask_etl.retail.schema import ACTIONS
 from oracle.raw_files import AS_OF
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +33,8 @@ class Delivery:
         knows_arrow: whether the files name their Arrow types.
         rows_per_partition: for the Dask engine.
         cleaning: parameters of the rules.
+        calendar: whose days they are.
+        currency: how many cents are in a unit.
         is_analysed: whether the analyses are made and compared, too.
     """
 
@@ -40,6 +43,8 @@ class Delivery:
     knows_arrow: bool
     rows_per_partition: int
     cleaning: Cleaning
+    calendar: Calendar
+    currency: Currency
     is_analysed: bool
 
     def write(self, folder: Path) -> list[Path]:
@@ -113,7 +118,7 @@ _SOME = {
     "product_category": st.sampled_from(LABELS[:6]),
     "region": st.sampled_from(LABELS[:3]),
     "amount": st.integers(1, 30_000).map(lambda cents: cents / 100),
-    "quantity": st.integers(1, 9),
+    "quantity": st.one_of(st.integers(1, 9), st.integers(-4, 9)),
     "discount": st.sampled_from((0.0, 0.0, 0.25, 0.5, 0.15)),
     "timestamp": st.one_of(
         st.sampled_from(MOMENTS), st.integers(micros(2024, 4, 20), _LATEST)
@@ -122,6 +127,26 @@ _SOME = {
     "is_returned": st.sampled_from((None, False, False, True)),
 }
 """Values of good rows; ids are numbers, to be made text where they are."""
+
+_OPTIONAL = {
+    "order_id": st.integers(0, 9),
+    "line_total": st.one_of(
+        st.none(),
+        st.integers(-3_000, 30_000).map(lambda cents: cents / 100),
+        st.sampled_from((0.0, 0.125, 1.0005, np.nan, np.inf, -np.inf, 9e13, 2.0**53)),
+    ),
+    "channel": st.sampled_from((None, "web", "shop", "")),
+    "cashier": st.sampled_from((None, 1, 2, 300)),
+    "packed": st.sampled_from((None, MOMENTS[0], MOMENTS[3])),
+    "due": st.sampled_from((None, date(2024, 2, 29))),
+}
+FURTHER = ("channel", "cashier", "packed", "due")
+"""Columns that may be kept."""
+
+ZONES = (
+    *("UTC", "UTC", "UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"),
+    *("Australia/Lord_Howe", "America/Sao_Paulo", "Pacific/Apia"),
+)
 
 _ANY = {
     "product_category": st.sampled_from((None, *LABELS)),
@@ -143,7 +168,10 @@ _TEXT_TYPES = (
     pa.dictionary(pa.int8(), pa.large_string()),
 )
 _FLOAT_TYPES = (pa.float64(), pa.float64(), pa.float64(), pa.float32(), pa.int64())
-_ID_TYPES = (pa.int64(), pa.int64(), pa.int32(), pa.uint64(), pa.uint8())
+_ID_TYPES = (
+    *(pa.int64(), pa.int64(), pa.int64(), pa.int32(), pa.uint64(), pa.uint8()),
+    pa.float64(),
+)
 _TYPES: Mapping[str, Sequence[pa.DataType]] = {
     "product_category": _TEXT_TYPES,
     "region": _TEXT_TYPES,
@@ -155,16 +183,21 @@ _TYPES: Mapping[str, Sequence[pa.DataType]] = {
         for zone in ("UTC", None, "Europe/Berlin")
         for unit in ("us", "us", "ns", "ms", "s")
     ),
-    "is_returned": (pa.bool_(),),
+    "is_returned": (pa.bool_(), pa.bool_(), pa.int8()),
+    "line_total": _FLOAT_TYPES,
+    "channel": _TEXT_TYPES,
+    "cashier": (pa.int64(), pa.int16(), pa.float64(), pa.uint8()),
+    "packed": (pa.timestamp("us", "UTC"), pa.timestamp("ms")),
+    "due": (pa.date32(),),
 }
 _QUANTITY_TYPES = (pa.int64(), pa.int64(), pa.int32(), pa.uint64(), pa.float64())
 _REFUSED = {
-    "transaction_id": pa.float64(),
+    "transaction_id": pa.bool_(),
     "customer_id": pa.binary(),
-    "amount": pa.decimal128(12, 2),
+    "amount": pa.string(),
     "quantity": pa.string(),
-    "timestamp": pa.date32(),
-    "is_returned": pa.int8(),
+    "timestamp": pa.time64("us"),
+    "is_returned": pa.float64(),
 }
 """Types that no raw column may have."""
 
@@ -172,10 +205,15 @@ _REFUSED = {
 @st.composite
 def deliveries(draw) -> Delivery:
     """Whole deliveries: several files, types of their own, rows that are mostly good."""
-    are_text = {name: draw(st.booleans()) for name in ("transaction_id", "customer_id")}
+    are_text = {
+        name: draw(st.booleans())
+        for name in ("transaction_id", "customer_id", "order_id")
+    }
+    is_optional = st.lists(st.sampled_from(["order_id", "line_total", *FURTHER]))
+    optional = draw(is_optional)
     count = draw(st.sampled_from((1, 1, 2, 3)))
     files = {
-        f"part-{number}.parquet": draw(_file(_kinds_of_ids(draw, are_text)))
+        f"part-{number}.parquet": draw(_file(_kinds_of_ids(draw, are_text), optional))
         for number in range(count)
     }
     limits = Limits(
@@ -184,14 +222,32 @@ def deliveries(draw) -> Delivery:
         timestamp=draw(st.sampled_from(("1900-01-01", "2020-01-01"))),
     )
     quantity = draw(st.sampled_from(("whole", "whole", "decimal")))
+    further = {n for table in files.values() for n in table.column_names} & set(FURTHER)
+    has_totals = any("line_total" in table.column_names for table in files.values())
+    revenues = ("computed", "total") if has_totals else ("computed",)
     return Delivery(
         files,
         row_group_size=draw(st.sampled_from((3, 1000))),
         knows_arrow=draw(st.booleans()),
         rows_per_partition=draw(st.sampled_from((1, 5, 1000))),
         cleaning=Cleaning(
-            limits=limits, quantity=quantity, thresholds={}, allow_nothing_kept=True
+            limits=limits,
+            quantity=quantity,
+            returns=draw(st.sampled_from(("flag", "negative_lines"))),
+            revenue=draw(st.sampled_from(revenues)),
+            keep=draw(st.lists(st.sampled_from(sorted(further)), unique=True))
+            if further
+            else (),
+            rules={
+                rule: actions[0]
+                for rule, actions in ACTIONS.items()
+                if draw(st.booleans())
+            },
+            thresholds={},
+            allow_nothing_kept=True,
         ),
+        calendar=Calendar(timezone=draw(st.sampled_from(ZONES))),
+        currency=Currency(digits=draw(st.sampled_from((2, 2, 0, 1, 3)))),
         is_analysed=draw(st.integers(0, 5)) == 0,
     )
 
@@ -203,9 +259,14 @@ def _kinds_of_ids(draw, are_text: Mapping[str, bool]) -> dict[str, bool]:
 
 
 @st.composite
-def _file(draw, are_text: Mapping[str, bool]) -> pa.Table:
-    pools = {name: [*_TYPES.get(name, ())] for name in _SOME}
-    values = dict(_ANY)
+def _file(draw, are_text: Mapping[str, bool], optional: Sequence[str]) -> pa.Table:
+    some = {name: values for name, values in _SOME.items() if name not in _OPTIONAL}
+    # Not every file has what some have.
+    if optional and draw(st.integers(0, 4)):
+        some |= {name: _OPTIONAL[name] for name in optional}
+    are_text = {name: so for name, so in are_text.items() if name in some}
+    pools = {name: [*_TYPES.get(name, ())] for name in some}
+    values = {name: any_ for name, any_ in _ANY.items() if name in some}
     for name, is_text in are_text.items():
         pools[name] = [*(_TEXT_TYPES if is_text else _ID_TYPES)]
         values[name] = st.sampled_from((None, *(TEXT_IDS if is_text else WHOLE_IDS)))
@@ -221,7 +282,7 @@ def _file(draw, are_text: Mapping[str, bool]) -> pa.Table:
         quantities += BROKEN_QUANTITIES
     values["quantity"] = st.sampled_from((None, *quantities))
     fewest = draw(st.sampled_from((0, 2, 10)))
-    rows = draw(st.lists(_row(values, are_text), min_size=fewest, max_size=16))
+    rows = draw(st.lists(_row(some, values, are_text), min_size=fewest, max_size=16))
     columns = {
         name: array([row[name] for row in rows], kind, draw(st.booleans()))
         for name, kind in types.items()
@@ -233,8 +294,13 @@ def _file(draw, are_text: Mapping[str, bool]) -> pa.Table:
 
 
 @st.composite
-def _row(draw, values: Mapping[str, st.SearchStrategy], are_text) -> dict[str, Any]:
-    row = {name: draw(some) for name, some in _SOME.items()}
+def _row(
+    draw,
+    some: Mapping[str, st.SearchStrategy],
+    values: Mapping[str, st.SearchStrategy],
+    are_text,
+) -> dict[str, Any]:
+    row = {name: draw(good) for name, good in some.items()}
     for name, is_text in are_text.items():
         row[name] = f"T{row[name]}" if is_text else row[name]
     for name in draw(st.lists(st.sampled_from(sorted(values)), max_size=2)):
@@ -262,6 +328,8 @@ def array(values: list, kind: pa.DataType, hides_nothing: bool) -> pa.Array:
     if pa.types.is_integer(kind):
         bounds = np.iinfo(kind.to_pandas_dtype())
         return pa.array([_whole(v, bounds) for v in values], kind)
+    if pa.types.is_date(kind) and any(isinstance(v, date) for v in values):
+        return pa.array(values, kind)
     if kind in (pa.string(), pa.large_string(), pa.binary()):
         values = [None if v is None else str(v) for v in values]
     elif kind != pa.bool_():

@@ -22,7 +22,11 @@ KINDS = {
     int: "whole number",
     str: "text",
 }
-ENTRIES = {"thresholds": "<rule>", "rules": "<segment>"}
+ENTRIES = {
+    "cleaning.thresholds": "<rule>",
+    "cleaning.rules": "<rule>",
+    "segments.rules": "<segment>",
+}
 """What stands for the names in a mapping whose entries are settings."""
 SIGNS = {"gt": "> ", "ge": "≥ ", "lt": "< ", "le": "≤ "}
 MODELS: dict[str, type[BaseModel]] = {
@@ -53,10 +57,10 @@ def _settings(model: type[BaseModel], path: str, given: Any):
         inner = models_in(field.annotation)
         many = get_origin(field.annotation) is dict
         if inner:
-            entry = f".{ENTRIES[name]}" if many else ""
+            entry = f".{ENTRIES[place]}" if many else ""
             yield from _settings(inner[0], place + entry, {} if many else value)
             continue
-        entry = f".{ENTRIES[name]}" if many and name in ENTRIES else ""
+        entry = f".{ENTRIES[place]}" if many and place in ENTRIES else ""
         yield (
             f"`{place}{entry}`",
             _kind(field.annotation),

@@ -27,8 +27,15 @@ class PandasParquetDataset(TableDataset):
         """Read the whole table; see the class."""
         source = self.source()
         table = replace(source.reader, threads=True).read(source.segments)
+        # What nobody declared stays just as it is.
+        further = self.table.further(table.column_names) if self.table else []
+        as_it_is = {
+            name: pd.Series(pd.arrays.ArrowExtensionArray(table[name]))
+            for name in further
+        }
+        table = table.drop_columns(further)
         masked = [name for name in table.column_names if table[name].null_count]
-        frame = to_pandas(table, masked)
+        frame = to_pandas(table, masked).assign(**as_it_is)
         if source.reader.conform is not None:
             return frame.assign(**_origin(source.segments))
         return frame

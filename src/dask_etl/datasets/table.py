@@ -179,8 +179,8 @@ class TableDataset(AbstractDataset):
         if self.table is None:
             table = pa.Table.from_pandas(data, preserve_index=False)
             return table.cast(self.written_schema(table.schema))
-        varying = [name for name in data if name in self.table.variants]
-        found = pa.Schema.from_pandas(data[varying], preserve_index=False)
+        varying = data[self.table.varying(data)]
+        found = pa.Schema.from_pandas(varying, preserve_index=False)
         target = self.table.schema_for(found)
         try:
             return from_pandas(data, target)

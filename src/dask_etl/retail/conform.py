@@ -5,8 +5,9 @@ timestamp to µs UTC, dictionary to plain strings); what would lose or invent da
 refused with the file, the column and the remedy. ``docs/operations.md`` lists it all.
 """
 
+import difflib
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -14,11 +15,12 @@ import pyarrow.compute as pc
 
 from dask_etl.errors import ExplainedError
 from dask_etl.retail import schema
+from dask_etl.retail.parameters import Cleaning
 
 logger = logging.getLogger(__name__)
 
 
-IDS = ("transaction_id", "customer_id")
+IDS = ("transaction_id", "customer_id", "order_id")
 
 
 class SchemaError(ExplainedError, ValueError):
@@ -32,7 +34,8 @@ def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
         files: the Arrow schema of every raw file, by file name.
 
     Returns:
-        ``schema.raw`` with the types of the ids and of the quantity filled in.
+        ``schema.raw`` with the types of the ids and of the quantity filled in; then
+        ``schema.OPTIONAL`` columns and any others, those that some file has.
 
     Raises:
         SchemaError: a column is missing, of the wrong kind, or an id is a number in
@@ -40,36 +43,129 @@ def unify(files: Mapping[str, pa.Schema]) -> pa.Schema:
     """
     expected = schema.raw()
     kinds: dict[str, dict[str, str]] = {}
-    unknown: dict[str, str] = {}
     for file, found in files.items():
         for column in expected.names:
             if column not in found.names:
-                raise SchemaError(
-                    f"{file}: column '{column}' is missing (found: "
-                    f"{', '.join(found.names)}). Add it, with nulls where unknown."
-                )
-            kind = _kind(column, found.field(column).type, file)
-            kinds.setdefault(column, {}).setdefault(kind, file)
-        for column in found.names:
-            if column not in expected.names:
-                unknown.setdefault(column, file)
-    for column, file in unknown.items():
-        logger.warning("%s: column '%s' is not used and is left out", file, column)
+                raise SchemaError(_missing(column, found.names, file))
+        for column in (*expected.names, *schema.OPTIONAL.names):
+            if column in found.names:
+                kind = _kind(column, found.field(column).type, file)
+                kinds.setdefault(column, {}).setdefault(kind, file)
     types = {}
     for column in IDS:
-        seen = {kind: file for kind, file in kinds.get(column, {}).items() if kind}
-        if len(seen) > 1:
+        as_text: dict[bool, str] = {}
+        for kind, file in kinds.get(column, {}).items():
+            if kind:
+                as_text.setdefault(kind in ("string", "uuid"), file)
+        if len(as_text) > 1:
             raise SchemaError(
-                f"column '{column}' is text in {seen['string']} and a number in "
-                f"{seen['integer']}; write it as one type in all files"
+                f"column '{column}' is text in {as_text[True]} and a number in "
+                f"{as_text[False]}; write it as one type in all files"
             )
-        types[column] = pa.string() if "string" in seen else pa.int64()
+        types[column] = pa.string() if True in as_text else pa.int64()
     # What is beyond int64 is out of range, too, and not a reason to stop.
-    if "floating" in kinds.get("quantity", {}) or any(
+    if {"floating", "decimal"} & {*kinds.get("quantity", {})} or any(
         pa.types.is_uint64(found.field("quantity").type) for found in files.values()
     ):
         types["quantity"] = pa.float64()
-    return schema.raw(**types)
+    order_id = types.pop("order_id")
+    optional = [
+        pa.field(name, order_id if name == "order_id" else kind)
+        for name, kind in zip(schema.OPTIONAL.names, schema.OPTIONAL.types, strict=True)
+        if name in kinds
+    ]
+    return pa.schema([*schema.raw(**types), *optional, *_further(files)])
+
+
+def _missing(column: str, found: list[str], file: str) -> str:
+    """Say that a column is missing, and which one may be meant."""
+    plain = {"".join(filter(str.isalnum, name)).lower(): name for name in found}
+    wanted = column.replace("_", "")
+    near = difflib.get_close_matches(wanted, plain, 1, 0.75)
+    if near:
+        return (
+            f"{file}: column '{column}' is missing; did you mean "
+            f"'{plain[near[0]]}'? Rename it at the source."
+        )
+    return (
+        f"{file}: column '{column}' is missing (found: {', '.join(found)}). Name the "
+        "column that has it so at the source; add it, with nulls, if it is not known."
+    )
+
+
+def _further(files: Mapping[str, pa.Schema]) -> list[pa.Field]:
+    """Find the columns of no concern here, which may be kept, by one type each."""
+    types: dict[str, set[pa.DataType]] = {}
+    for found in files.values():
+        for field in found:
+            if field.name not in schema.TAKEN:
+                types.setdefault(field.name, set()).add(_plain_type(field.type))
+    return [
+        pa.field(name, kind)
+        for name, kinds in types.items()
+        if (kind := _common(kinds)) is not None
+    ]
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType | None:
+    """Return the one type of its family that a kept column has; None if it cannot be kept."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    families = (
+        ((pa.string(), pa.large_string(), pa.string_view()), pa.string()),
+        ((pa.int8(), pa.int16(), pa.int32(), pa.int64()), pa.int64()),
+        ((pa.uint8(), pa.uint16(), pa.uint32()), pa.int64()),
+        ((pa.float16(), pa.float32(), pa.float64()), pa.float64()),
+        ((pa.bool_(), pa.date32(), pa.null()), kind),
+    )
+    for members, plain in families:
+        if kind in members:
+            return plain
+    if pa.types.is_timestamp(kind):
+        return schema.TIMESTAMP
+    return None
+
+
+def _common(kinds: set[pa.DataType | None]) -> pa.DataType | None:
+    """Find a type for a column of several files; what is null only fits any."""
+    some = kinds - {pa.null()}
+    if not some:
+        return pa.string()
+    if some == {pa.int64(), pa.float64()}:
+        return pa.float64()
+    return some.pop() if len(some) == 1 else None
+
+
+def check_columns(found: Iterable[str], cleaning: Cleaning) -> None:
+    """See that raw transactions have what the parameters ask for; tell what is not used.
+
+    Args:
+        found: names of the columns.
+        cleaning: which further columns are kept, and whether lines have totals.
+
+    Raises:
+        SchemaError: a column is not there, or cannot be kept.
+    """
+    names = [*found]
+    further = [name for name in names if name not in schema.TAKEN]
+    for name in cleaning.keep:
+        if name not in names:
+            there = f"there are {', '.join(further)}" if further else "there is none"
+            raise SchemaError(
+                f"raw transactions: cleaning.keep names '{name}', and no such further "
+                f"column of text, numbers, flags or times is there ({there}). Correct "
+                "the name, or write the column as one type in all files."
+            )
+    if cleaning.revenue == "total" and "line_total" not in names:
+        raise SchemaError(
+            "raw transactions: cleaning.revenue is 'total', and there is no column "
+            "'line_total'. Add it, or set cleaning.revenue to computed."
+        )
+    for name in further:
+        if name not in cleaning.keep:
+            logger.warning(
+                "raw transactions: column '%s' is not used and is left out", name
+            )
 
 
 def conform(
@@ -77,7 +173,8 @@ def conform(
 ) -> pa.Table:
     """Cast a raw file's rows to the unified schema.
 
-    Columns that the target does not have are left out, their order is the target's.
+    Columns that the target does not have are left out, their order is the target's;
+    those that the file does not have are null.
 
     Args:
         table: rows of the file.
@@ -91,11 +188,18 @@ def conform(
     """
     columns = []
     for field in target:
+        if field.name not in table.column_names:
+            # What not all files have.
+            columns.append(pa.chunked_array([pa.nulls(len(table), field.type)]))
+            continue
         column = table[field.name]
         if column.type != field.type:
             column = _cast(column, field, file, first_row)
         if pa.types.is_timestamp(field.type):
             column = _without_lowest(column)
+        elif pa.types.is_floating(field.type) and field.name not in schema.TAKEN:
+            # NaN says no more than null does; one of them is enough for readers.
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
         elif pa.types.is_string(field.type) or pa.types.is_dictionary(field.type):
             column = _utf8(column, field.name, file, first_row)
         columns.append(column)
@@ -162,6 +266,17 @@ def _cast(
 
 
 def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    if _is_uuid(column.type):
+        return _uuid_text(column)
+    if pa.types.is_decimal(column.type) and pa.types.is_floating(kind):
+        # Arrow reads text to the nearest float, which its own conversion may miss.
+        return column.cast(pa.string()).cast(kind)
+    if pa.types.is_floating(column.type) and pa.types.is_integer(kind):
+        # pandas has integers as floats where some are missing.
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    if pa.types.is_integer(column.type) and pa.types.is_boolean(kind):
+        # The safe way: 2 is no flag.
+        column = column.cast(pa.string())
     if pa.types.is_timestamp(kind) and pa.types.is_timestamp(column.type):
         # Nanoseconds are cut to microseconds: no rule or feature looks below them.
         return pc.cast(column, kind, safe=column.type.unit != "ns")
@@ -170,6 +285,30 @@ def _converted(column: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
     # Integers that are not exact as floats are beyond what any rule allows.
     is_widened = pa.types.is_integer(column.type) and pa.types.is_floating(kind)
     return column.cast(kind, safe=not is_widened)
+
+
+def _is_uuid(kind: pa.DataType) -> bool:
+    return kind == pa.uuid() or kind == pa.binary(16)
+
+
+def _uuid_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Write UUIDs as people do: 8-4-4-4-12 hexadecimal digits."""
+    values = column.combine_chunks()
+    if isinstance(values, pa.ExtensionArray):
+        values = values.storage
+    there = values.drop_null()
+    digits = np.array([value.hex() for value in there.to_pylist()], "S32")
+    letters = digits.view("S1").reshape(-1, 32)
+    parts = np.split(letters, [8, 12, 16, 20], axis=1)
+    dash = np.full((len(letters), 1), b"-")
+    joined = np.hstack([p for part in parts for p in (dash, part)][1:])
+    text = np.ascontiguousarray(joined).view("S36").ravel().astype(str)
+    places = pc.if_else(
+        values.is_valid(),
+        pa.array(np.cumsum(values.is_valid().to_numpy(zero_copy_only=False)) - 1),
+        None,
+    )
+    return pa.chunked_array([pa.array(text, pa.string()).take(places)])
 
 
 def _first_misfit(column: pa.ChunkedArray, kind: pa.DataType) -> int:
@@ -203,16 +342,18 @@ def check_exact_ids(largest: float | None, column: str, file: str) -> None:
 
 
 _EXPECTED = {
-    "transaction_id": ("integer", "string"),
-    "customer_id": ("integer", "string"),
+    "transaction_id": ("integer", "string", "floating", "uuid"),
+    "customer_id": ("integer", "string", "floating", "uuid"),
     "product_category": ("string",),
     "region": ("string",),
-    "amount": ("floating", "integer"),
-    "quantity": ("integer", "floating"),
-    "discount": ("floating", "integer"),
-    "timestamp": ("timestamp",),
-    "rating": ("floating", "integer"),
-    "is_returned": ("boolean",),
+    "amount": ("floating", "integer", "decimal"),
+    "quantity": ("integer", "floating", "decimal"),
+    "discount": ("floating", "integer", "decimal"),
+    "timestamp": ("timestamp", "date32"),
+    "rating": ("floating", "integer", "decimal"),
+    "is_returned": ("boolean", "integer"),
+    "order_id": ("integer", "string", "floating", "uuid"),
+    "line_total": ("floating", "integer", "decimal"),
 }
 
 
@@ -224,6 +365,8 @@ def _kind(column: str, found: pa.DataType, file: str) -> str:
     for kind in _EXPECTED[column]:
         if kind == "string":
             fits = value in (pa.string(), pa.large_string(), pa.string_view())
+        elif kind == "uuid":
+            fits = _is_uuid(value)
         else:
             fits = getattr(pa.types, f"is_{kind}")(value)
         if fits:

@@ -7,14 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.retail import schema
-from dask_etl.retail.parameters import Cleaning, Features
-from dask_etl.retail.rules import numbers
+from dask_etl.retail.calendar import calendar, day_numbers
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
+from dask_etl.retail.rules import is_id, numbers
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
 _OPTIONAL = ("discount", "rating", "is_returned")
 """Columns besides the labels that kept rows may lack."""
-
-MICROSECONDS_PER_DAY = 86_400_000_000
 
 
 def fill_missing(
@@ -26,14 +25,17 @@ def fill_missing(
     """Take the kept rows and give their optional columns values.
 
     ``discount`` becomes 0, ``is_returned`` false, the label columns ``"Unknown"``;
-    ``rating`` stays null. NaN and ±inf count as missing.
+    ``rating`` stays null. NaN and ±inf count as missing, and so does what is out of
+    range where the rows stay. With ``returns: negative_lines``, ``is_returned`` is
+    whether the quantity is negative.
 
     Args:
         table: raw rows, label columns dictionary-encoded, one chunk per column.
         labels: all labels of the data set by label column, sorted, with "Unknown";
             the result is encoded with them, whatever the partition.
         kept: numbers of the rows that stay.
-        cleaning: whether ``quantity`` becomes int64 or float64.
+        cleaning: whether ``quantity`` becomes int64 or float64, and which lines are
+            returns.
     """
     is_gone = np.ones(len(table), bool)
     is_gone[kept] = False
@@ -47,16 +49,41 @@ def fill_missing(
     )
     discount, rating = (numbers(table, name).take(kept) for name in _OPTIONAL[:2])
     discount[~np.isfinite(discount)] = 0
-    is_returned = table["is_returned"].combine_chunks().fill_null(False)
+    # Of what was out of range, only rows stay whose value is to be blanked.
+    if cleaning.action("discount_out_of_range") == "blank":
+        discount[(discount < 0) | (discount > 1)] = 0
+    if cleaning.action("rating_out_of_range") == "blank":
+        rating[(rating < 1) | (rating > 5)] = np.nan
+    if cleaning.returns == "negative_lines":
+        is_returned = numbers(table, "quantity").take(kept) < 0
+    else:
+        flag = table["is_returned"].combine_chunks().fill_null(False)
+        is_returned = flag.to_numpy(zero_copy_only=False).take(kept)
     filled = {
         **dict(zip(required.column_names, required.columns, strict=True)),
         "quantity": required["quantity"].cast(schema.QUANTITIES[cleaning.quantity]),
         "discount": discount,
         "rating": pa.array(rating, mask=~np.isfinite(rating)),
-        "is_returned": is_returned.to_numpy(zero_copy_only=False).take(kept),
+        "is_returned": is_returned,
         **{name: _relabel(table[name], known, kept) for name, known in labels.items()},
     }
+    if cleaning.action("missing_customer_id") == "keep":
+        filled["customer_id"] = _unless_blank(filled["customer_id"])
+    if "order_id" in filled:
+        filled["order_id"] = _unless_blank(filled["order_id"])
+    if "line_total" in filled:
+        total = numbers(required, "line_total")
+        filled["line_total"] = pa.array(total, mask=~np.isfinite(total))
     return pa.table({name: filled[name] for name in table.column_names})
+
+
+def _unless_blank(column: pa.ChunkedArray) -> pa.Array:
+    """Make ids that are empty or blank null."""
+    ids = column.combine_chunks()
+    has_id = is_id(ids)
+    if has_id is np.True_ or has_id.all():
+        return ids
+    return pc.if_else(pa.array(has_id), ids, pa.scalar(None, ids.type))
 
 
 def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Array:
@@ -68,6 +95,7 @@ def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Arra
     values = column.combine_chunks()
     if (
         not pa.types.is_primitive(values.type)
+        or values.type.bit_width != 64
         or not len(values)
         or values.null_count > values.take(gone).null_count
     ):
@@ -95,56 +123,36 @@ def _relabel(
     return pa.DictionaryArray.from_arrays(lookup[indices.take(kept)], labels)
 
 
-def add_features(table: pa.Table, features: Features) -> pa.Table:
+def add_features(
+    table: pa.Table,
+    cleaning: Cleaning,
+    features: Features,
+    calendar_of: Calendar,
+    currency: Currency,
+) -> pa.Table:
     """Append ``net_amount`` … ``day_of_week`` to kept, filled rows.
 
     Money: ``net_amount`` = amount × (1 − discount); ``revenue`` = whole cents of
     net_amount × quantity, rounded half to even, in currency units. The rules let pass
-    no line that reaches 2**53 cents.
+    no line that reaches 2**53 cents. With ``revenue: total``, a line that has a total
+    is worth that in whole cents, and ``net_amount`` = line_total ÷ quantity.
     """
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     net_amount = amount * (1 - numbers(table, "discount"))
-    cents = np.rint(net_amount * quantity * 100)
-    days = day_numbers(table)
+    cents = np.rint(net_amount * quantity * currency.cents)
+    if cleaning.revenue == "total":
+        total = numbers(table, "line_total")
+        has_total = np.isfinite(total)
+        net_amount = np.where(has_total, total / quantity, net_amount)
+        cents = np.where(has_total, np.rint(total * currency.cents), cents)
     columns = {
         "net_amount": net_amount,
-        "revenue": cents / 100,
+        "revenue": cents / currency.cents,
         "price_category": _price_category(amount, features.price_bounds),
-        **calendar(days),
+        **calendar(day_numbers(table, calendar_of.timezone)),
     }
     known = dict(zip(table.column_names, table.columns, strict=True))
     return pa.table({**known, **columns})
-
-
-def day_numbers(table: pa.Table) -> np.ndarray:
-    """Days since 1970-01-01 (UTC) of each row's timestamp, int64."""
-    micros = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
-    return micros // MICROSECONDS_PER_DAY
-
-
-def calendar(days: np.ndarray) -> dict[str, np.ndarray]:
-    """Year, month, quarter and day of week (Monday = 0) of day numbers."""
-    if not len(days):
-        first = last = 0
-    else:
-        first, last = int(days.min()), int(days.max())
-    # Data spans a few thousand days: look them up instead of computing each row's.
-    known = _calendar_of(first, last)
-    offsets = days - first
-    return {name: values[offsets] for name, values in known.items()}
-
-
-def _calendar_of(first: int, last: int) -> dict[str, np.ndarray]:
-    days = np.arange(first, last + 1)
-    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
-    month = months % 12 + 1
-    return {
-        "year": (months // 12 + 1970).astype(np.int16),
-        "month": month.astype(np.int8),
-        "quarter": ((month + 2) // 3).astype(np.int8),
-        # 1970-01-01 was a Thursday (3).
-        "day_of_week": ((days + 3) % 7).astype(np.int8),
-    }
 
 
 def _price_category(

@@ -5,6 +5,8 @@ hints: a parameter that is unknown, of the wrong type or out of bounds stops the
 with its name and the reason. docs/configuration.md lists them all.
 """
 
+import difflib
+import zoneinfo
 from datetime import UTC, date, datetime
 from itertools import product
 from typing import Annotated, Any, Literal
@@ -17,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from dask_etl.retail.schema import PRICE_CATEGORIES, RULES
+from dask_etl.retail.schema import ACTIONS, PRICE_CATEGORIES, RULES, TAKEN, UTC_ZONE
 from dask_etl.validation import Strict, shown
 
 MAX_PARTITIONS = 1_000_000
@@ -78,12 +80,29 @@ def _scores(value: Any) -> Any:
     return value
 
 
+def _zone(value: Any) -> Any:
+    """Accept the name of a time zone that this machine knows."""
+    if isinstance(value, str):
+        try:
+            zoneinfo.ZoneInfo(value)
+        except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):
+            known = zoneinfo.available_timezones()
+            near = difflib.get_close_matches(value, known, 1)
+            raise ValueError(
+                f"there is no time zone {shown(value)}"
+                f"{f'; did you mean {near[0]!r}?' if near else ''} Write its IANA name, "
+                "e.g. Europe/Berlin"
+            ) from None
+    return value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Day = Annotated[
     date, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31)), BeforeValidator(_day)
 ]
 Scores = Annotated[frozenset[int], BeforeValidator(_scores)]
 AsOf = Annotated[AwareDatetime, BeforeValidator(_moment)]
+TimeZone = Annotated[str, BeforeValidator(_zone)]
 
 
 class Defects(Strict):
@@ -176,18 +195,80 @@ class Limits(Strict):
 
 
 class Cleaning(Strict):
-    """Which rows are sales, and how many that are not to bear.
+    """Which rows are sales, which are returns, and how many that are neither to bear.
 
-    ``quantity``: units are whole numbers, or have up to six decimals. ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
+    ``quantity``: units are whole numbers, or have up to six decimals. ``returns``: a
+    line that came back is flagged, or a line of negative quantity tells of it.
+    ``revenue``: computed of price and quantity, or the total that a line came with.
+    ``keep``: further columns that stay as they are. ``rules``: what becomes of rows that
+    break one, by its name; see :meth:`action`.
+    ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
     A run that would keep none of its rows fails unless ``allow_nothing_kept``.
     """
 
     limits: Limits = Limits()
     quantity: Literal["whole", "decimal"] = "whole"
+    returns: Literal["flag", "negative_lines"] = "flag"
+    revenue: Literal["computed", "total"] = "computed"
+    keep: tuple[str, ...] = ()
+    rules: dict[Literal[RULES], Literal["reject", "blank", "keep"]] = Field({})  # type: ignore[valid-type]
     allow_nothing_kept: bool = False
     thresholds: dict[Literal[("any", *RULES)], Threshold] = Field(  # type: ignore[valid-type]
         {"any": Threshold(warn_above=0.1, fail_above=0.5)}
     )
+
+    @field_validator("rules")
+    @classmethod
+    def _rules_allow_their_actions(cls, value: dict[str, str]) -> dict[str, str]:
+        for rule, action in value.items():
+            allowed = ("reject", *ACTIONS.get(rule, ()))
+            if action not in allowed:
+                raise ValueError(
+                    f"{rule} cannot be {shown(action)}; it can be {' or '.join(allowed)}"
+                )
+        return value
+
+    @field_validator("keep")
+    @classmethod
+    def _kept_columns_have_names_of_their_own(cls, value: tuple[str, ...]) -> Any:
+        for position, name in enumerate(value):
+            if name in value[:position]:
+                raise ValueError(f"names {shown(name)} twice")
+            if name in TAKEN:
+                raise ValueError(
+                    f"{shown(name)} is a column that the tables have anyway; leave it out"
+                )
+        return value
+
+    def action(self, rule: str) -> str:
+        """Return what becomes of rows that break a rule: reject, blank or keep."""
+        return self.rules.get(rule, "reject")
+
+
+class Currency(Strict):
+    """What money is in: ``label`` is shown; a unit has 10 ** ``digits`` cents.
+
+    Cents stand for the smallest unit of any currency, of which amounts are added up.
+    """
+
+    label: str | None = None
+    digits: int = Field(2, ge=0, le=3)
+
+    @property
+    def cents(self) -> int:
+        """How many cents a currency unit has."""
+        return int(10**self.digits)
+
+    @property
+    def unit(self) -> str:
+        """Return what is written beside amounts."""
+        return self.label or "currency units"
+
+
+class Calendar(Strict):
+    """``timezone``: whose clock tells day, month and weekday; an IANA name."""
+
+    timezone: TimeZone = UTC_ZONE
 
 
 class Features(Strict):

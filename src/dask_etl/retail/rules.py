@@ -1,7 +1,9 @@
 """The cleaning rules: which raw rows are not sales, and why.
 
-A row's verdict is one bit per rule of :data:`schema.RULES` in a uint16, so that a
-million rows cost a few milliseconds and a row can name every rule that it broke.
+A row's verdict is one bit per rule of :data:`schema.RULES` in a uint32, so that a
+million rows cost a few milliseconds and a row can name every rule that it broke. The
+lower half are the rules that reject the row, the upper half those whose action, in
+``cleaning.rules``, lets it stay.
 """
 
 import logging
@@ -13,11 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.errors import ExplainedError
-from dask_etl.retail.parameters import Cleaning
+from dask_etl.retail.parameters import Cleaning, Currency
 from dask_etl.retail.schema import RULES
-from dask_etl.retail.totals import CENTS, EXACT, MILLIONTHS
+from dask_etl.retail.totals import EXACT, MILLIONTHS
 
-BIT = {rule: np.uint16(1 << position) for position, rule in enumerate(RULES)}
+BIT = {rule: np.uint32(1 << position) for position, rule in enumerate(RULES)}
+_EXCUSED = np.uint32(16)
+"""How far the bit of a rule is shifted where the row stays."""
+_REASONS = np.uint32((1 << _EXCUSED) - 1)
 
 SCREENED_COLUMNS = [
     "transaction_id",
@@ -28,7 +33,7 @@ SCREENED_COLUMNS = [
     "timestamp",
     "rating",
 ]
-"""The columns that decide whether a row is kept."""
+"""The columns that decide whether a row is kept; see :func:`screened_columns`."""
 
 logger = logging.getLogger(__name__)
 
@@ -37,29 +42,57 @@ class ThresholdExceeded(ExplainedError, ValueError):
     """More rows broke a rule than ``cleaning.thresholds`` allows."""
 
 
-def broken_rules(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
+def screened_columns(cleaning: Cleaning) -> list[str]:
+    """Return the columns that decide whether a row is kept."""
+    totals = ["line_total"] if cleaning.revenue == "total" else []
+    return [*SCREENED_COLUMNS, *totals]
+
+
+def broken_rules(
+    table: pa.Table, as_of: datetime, cleaning: Cleaning, currency: Currency
+) -> np.ndarray:
     """Judge every row by all rules but ``duplicate_transaction_id``.
 
     Args:
-        table: rows with the :data:`SCREENED_COLUMNS`, one chunk per column.
+        table: rows with the :func:`screened_columns`, one chunk per column.
         as_of: rows later than this are ``future_timestamp``.
-        cleaning: the limits of ``value_out_of_range``, and what a quantity is.
+        cleaning: the limits of ``value_out_of_range``, what a quantity is, and what
+            becomes of rows that break a rule.
+        currency: how many cents are in a unit.
 
     Returns:
-        uint16 per row: the sum of :data:`BIT` of the rules that it broke; 0 = none.
+        A verdict per row, uint32: see :func:`is_rejected`, :func:`broke`.
     """
     # Most rows are in order, which costs little to see; the rules are for the others.
-    verdict = np.zeros(len(table), np.uint16)
+    verdict = np.zeros(len(table), np.uint32)
     if not len(table):
         return verdict
-    suspects = _suspects(table, as_of, cleaning).nonzero()[0]
+    suspects = _suspects(table, as_of, cleaning, currency).nonzero()[0]
     if len(suspects):
-        rows = table.select(SCREENED_COLUMNS).take(pa.array(suspects))
-        verdict[suspects] = _verdict(rows, as_of, cleaning)
+        rows = table.select(screened_columns(cleaning)).take(pa.array(suspects))
+        verdict[suspects] = _verdict(rows, as_of, cleaning, currency)
     return verdict
 
 
-def _suspects(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
+def is_rejected(verdict: np.ndarray) -> np.ndarray:
+    """Tell the rows that a rule rejects."""
+    return (verdict & _REASONS) != 0
+
+
+def broke(verdict: np.ndarray, rule: str) -> np.ndarray:
+    """Tell the rows that broke a rule, whatever became of them."""
+    return (verdict & (BIT[rule] | BIT[rule] << _EXCUSED)) != 0
+
+
+def stayed(verdict: np.ndarray, action: str, cleaning: Cleaning) -> np.ndarray:
+    """Tell the rows that stay though they broke a rule of this action."""
+    bits = sum(int(BIT[rule]) for rule in RULES if cleaning.action(rule) == action)
+    return ((verdict >> _EXCUSED & np.uint32(bits)) != 0) & ~is_rejected(verdict)
+
+
+def _suspects(
+    table: pa.Table, as_of: datetime, cleaning: Cleaning, currency: Currency
+) -> np.ndarray:
     """Tell the rows that may break a rule; all others certainly break none."""
     limits = cleaning.limits
     amount, has_amount = _stored(table, "amount")
@@ -68,9 +101,13 @@ def _suspects(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarra
     good &= has_quantity & (quantity > 0) & (quantity <= limits.quantity)
     if quantity.dtype.kind == "f":
         good &= ~_is_too_fine(quantity, cleaning)
-    if limits.amount * limits.quantity * CENTS >= EXACT:
+    most = EXACT / (2 * currency.cents)
+    if limits.amount * limits.quantity >= most:
         with np.errstate(over="ignore", invalid="ignore"):
-            good &= amount * quantity < EXACT / (2 * CENTS)
+            good &= amount * quantity < most
+    if cleaning.revenue == "total":
+        total, has_total = _stored(table, "line_total")
+        good &= ~has_total | ((total >= 0) & (total < most))
     ticks, has_ticks = _stored(table, "timestamp")
     instants = table.schema.field("timestamp").type
     earliest, latest = (
@@ -108,10 +145,15 @@ def _is_there(values: pa.Array) -> np.ndarray | np.bool_:
     return np.unpackbits(bits, count=last, bitorder="little")[first:].view(bool)
 
 
-def _verdict(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray:
+def _verdict(
+    table: pa.Table, as_of: datetime, cleaning: Cleaning, currency: Currency
+) -> np.ndarray:
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     discount, rating = numbers(table, "discount"), numbers(table, "rating")
-    verdict = np.zeros(len(table), np.uint16)
+    verdict = np.zeros(len(table), np.uint32)
+    # Less than nothing comes back, where lines tell of returns.
+    has_returns = cleaning.returns == "negative_lines"
+    too_few = quantity == 0 if has_returns else quantity <= 0
     # A comparison with NaN is false, so what is missing breaks no other rule; only
     # infinities need to be told apart from values out of range.
     for rule, broken in (
@@ -121,34 +163,57 @@ def _verdict(table: pa.Table, as_of: datetime, cleaning: Cleaning) -> np.ndarray
         ("missing_amount", ~np.isfinite(amount)),
         ("missing_quantity", ~np.isfinite(quantity)),
         ("non_positive_amount", (amount <= 0) & (amount != -np.inf)),
-        ("non_positive_quantity", (quantity <= 0) & (quantity != -np.inf)),
+        ("non_positive_quantity", too_few & (quantity != -np.inf)),
         (
             "discount_out_of_range",
             ((discount < 0) | (discount > 1)) & np.isfinite(discount),
         ),
         ("rating_out_of_range", ((rating < 1) | (rating > 5)) & np.isfinite(rating)),
-        ("value_out_of_range", _out_of_range(table, amount, quantity, cleaning)),
+        (
+            "value_out_of_range",
+            _out_of_range(table, amount, quantity, cleaning, currency),
+        ),
         ("future_timestamp", _compared(pc.greater, table["timestamp"], as_of)),
     ):
-        verdict |= broken * BIT[rule]
+        if cleaning.action(rule) == "reject":
+            verdict |= broken * BIT[rule]
+        elif rule == "non_positive_amount":
+            # What is free may stay; what costs less than nothing is a mistake.
+            verdict |= (broken & (amount < 0)) * BIT[rule]
+            verdict |= (amount == 0) * (BIT[rule] << _EXCUSED)
+        else:
+            verdict |= broken * (BIT[rule] << _EXCUSED)
     return verdict
 
 
 def _out_of_range(
-    table: pa.Table, amount: np.ndarray, quantity: np.ndarray, cleaning: Cleaning
+    table: pa.Table,
+    amount: np.ndarray,
+    quantity: np.ndarray,
+    cleaning: Cleaning,
+    currency: Currency,
 ) -> np.ndarray:
-    """Beyond a limit, a quantity with too many decimals, or not exact in cents."""
+    """Beyond a limit, a quantity with too many decimals, or not exact in cents.
+
+    Where lines come with a total, that must be exact and have the sign of the quantity.
+    """
     limits = cleaning.limits
     broken = _compared(pc.less, table["timestamp"], limits.timestamp)
     for values, limit in ((amount, limits.amount), (quantity, limits.quantity)):
         broken |= ((values > limit) | (values < -limit)) & np.isfinite(values)
     if quantity.dtype.kind == "f":
         broken |= _is_too_fine(quantity, cleaning) & np.isfinite(quantity)
-    if limits.amount * limits.quantity * CENTS >= EXACT:
+    if limits.amount * limits.quantity * currency.cents >= EXACT:
         # What is infinite in here is either missing or beyond its limit already.
         with np.errstate(over="ignore", invalid="ignore"):
-            cents = amount * quantity * CENTS
+            cents = amount * quantity * currency.cents
         broken |= (np.abs(cents) >= EXACT) & np.isfinite(cents)
+    if cleaning.revenue == "total":
+        total = numbers(table, "line_total")
+        with np.errstate(over="ignore", invalid="ignore"):
+            is_opposed = ((total < 0) & (quantity > 0)) | ((total > 0) & (quantity < 0))
+            is_inexact = np.abs(total * currency.cents) >= EXACT
+        broken |= (is_opposed | is_inexact) & np.isfinite(total)
     return broken
 
 
@@ -168,8 +233,8 @@ def _compared(compare, instants: pa.ChunkedArray, moment: datetime) -> np.ndarra
 
 
 def reasons(verdict: np.ndarray) -> pa.ListArray:
-    """List the names of the rules that each row broke, in the order of the rules."""
-    broken = (verdict[:, None] >> np.arange(len(RULES), dtype=np.uint16)) & 1
+    """List the names of the rules that reject each row, in the order of the rules."""
+    broken = (verdict[:, None] >> np.arange(len(RULES), dtype=np.uint32)) & 1
     offsets = np.concatenate([[0], broken.sum(axis=1).cumsum()]).astype(np.int32)
     return pa.ListArray.from_arrays(
         offsets, pa.array(RULES).take(pa.array(np.nonzero(broken)[1]))
@@ -195,31 +260,34 @@ def check_thresholds(row_ledger: pd.DataFrame, cleaning: Cleaning) -> None:
     rows_read = int(row_ledger["rows_read"].sum())
     kept = row_ledger["rows_kept"].any()
     if rows_read and not kept and not cleaning.allow_nothing_kept:
-        raise ThresholdExceeded(_nothing_kept(row_ledger, rows_read))
+        raise ThresholdExceeded(_nothing_kept(row_ledger, rows_read, cleaning))
     refused = []
     for rule, threshold in cleaning.thresholds.items():
         column = "rows_rejected" if rule == "any" else rule
         rows = int(row_ledger[column].sum())
         share = rows / rows_read if rows_read else 0.0
         said = f"rule '{rule}': {rows:,} of {rows_read:,} rows ({share:.2%})"
+        what = "are rejected" if cleaning.action(rule) == "reject" else "broke it"
         if threshold.fail_above is not None and share > threshold.fail_above:
             refused.append(
-                f"{said} are rejected, more than fail_above = {threshold.fail_above:.2%}. "
+                f"{said} {what}, more than fail_above = {threshold.fail_above:.2%}. "
                 f"Nothing was changed. Mend the data, or raise "
                 f"cleaning.thresholds.{rule}.fail_above."
             )
         elif threshold.warn_above is not None and share > threshold.warn_above:
             logger.warning(
-                "%s are rejected, more than warn_above = %.2f%%",
+                "%s %s, more than warn_above = %.2f%%",
                 said,
+                what,
                 100 * threshold.warn_above,
             )
     if refused:
         raise ThresholdExceeded("\n".join(refused))
 
 
-def _nothing_kept(row_ledger: pd.DataFrame, rows_read: int) -> str:
-    taken = row_ledger[list(RULES)].sum().sort_values(ascending=False, kind="stable")
+def _nothing_kept(row_ledger: pd.DataFrame, rows_read: int, cleaning: Cleaning) -> str:
+    rejecting = [rule for rule in RULES if cleaning.action(rule) == "reject"]
+    taken = row_ledger[rejecting].sum().sort_values(ascending=False, kind="stable")
     most = ", ".join(f"{rule} {rows:,}" for rule, rows in taken[:3].items() if rows)
     return (
         f"none of the {rows_read:,} rows is kept, judged at "
@@ -248,8 +316,11 @@ def check_balance(row_ledger: pd.DataFrame) -> None:
 
 
 def _has_id(table: pa.Table, column: str) -> np.ndarray | np.bool_:
-    """Neither null nor, being text, empty or blank."""
-    ids = table[column].combine_chunks()
+    return is_id(table[column].combine_chunks())
+
+
+def is_id(ids: pa.Array) -> np.ndarray | np.bool_:
+    """Tell which ids are neither null nor, being text, empty or blank."""
     if not pa.types.is_string(ids.type):
         return _is_there(ids)
     has_text = pc.and_not(pc.greater(pc.binary_length(ids), 0), pc.utf8_is_space(ids))

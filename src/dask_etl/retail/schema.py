@@ -4,6 +4,9 @@ import pyarrow as pa
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 
+UTC_ZONE = "UTC"
+"""Name of the time zone in which no clock is ever set."""
+
 UNKNOWN = "Unknown"
 """Label of rows whose region or product category is missing."""
 
@@ -28,8 +31,20 @@ RULES = (
 )
 """Names of the cleaning rules, in the order in which they are listed as reasons."""
 
+ACTIONS = {
+    "missing_customer_id": ("keep",),
+    "non_positive_amount": ("keep",),
+    "discount_out_of_range": ("blank",),
+    "rating_out_of_range": ("blank",),
+}
+"""What else than to be rejected may become of a row that breaks a rule: the value is
+taken for missing (``blank``), or the row stays as it is (``keep``)."""
 
 LABEL_COLUMNS = ("product_category", "region")
+
+
+OPTIONAL = pa.schema({"order_id": pa.int64(), "line_total": pa.float64()})
+"""Columns that raw transactions may have, and the tables made of them then have, too."""
 
 
 def raw(
@@ -58,3 +73,15 @@ def raw(
             "is_returned": pa.bool_(),
         }
     )
+
+
+TAKEN = frozenset(
+    {
+        *raw().names,
+        *OPTIONAL.names,
+        *("net_amount", "revenue", "price_category"),
+        *("year", "month", "quarter", "day_of_week"),
+        *("reasons", "source_file", "source_row"),
+    }
+)
+"""Names of columns that further raw columns cannot have."""

@@ -29,15 +29,16 @@ def sets_of(groups: np.ndarray, values: np.ndarray, count: int, size: int) -> pa
     """
     bits = next((word for word in _WORDS if size <= word), None)
     if bits is None:
-        return _lists(groups, values, count, size)
+        return lists_of(groups, values, count, size)
     flags = np.zeros(count * bits, bool)
     flags[groups * np.int64(bits) + values] = True
     return pa.array(np.packbits(flags, bitorder="little").view(f"<u{bits // 8}"))
 
 
-def _lists(
+def lists_of(
     groups: np.ndarray, values: np.ndarray, count: int, size: int
 ) -> pa.ListArray:
+    """Collect the values of each group as lists of int32, as :func:`sets_of` does."""
     cells = groups * np.int64(size) + values
     if count * size <= _DENSE * len(cells):
         flags = np.zeros(count * size, bool)
@@ -79,7 +80,7 @@ def union(sets: Iterable[tuple[np.ndarray, pa.Array]], count: int) -> pa.Array:
         [np.repeat(group, found.value_lengths().to_numpy()) for group, found in sets]
     )
     values = np.concatenate([found.flatten().to_numpy() for _, found in sets])
-    return _lists(groups, values, count, int(values.max(initial=0)) + 1)
+    return lists_of(groups, values, count, int(values.max(initial=0)) + 1)
 
 
 def named(sets: pa.Array, members: pa.Array) -> pa.ListArray:

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dask_etl.retail import schema, tables
-from dask_etl.retail.features import day_numbers
+from dask_etl.retail.calendar import day_numbers
+from dask_etl.retail.parameters import Calendar, Currency
 from dask_etl.retail.rules import numbers
-from dask_etl.retail.sets import named, sets_of, union
-from dask_etl.retail.totals import CENTS, MILLIONTHS, check_round_trip, check_total
+from dask_etl.retail.sets import lists_of, named, sets_of, union
+from dask_etl.retail.totals import MILLIONTHS, check_round_trip, check_total
 from dask_etl.tables import Table
 
 SUMS = (
@@ -26,11 +28,13 @@ SUMS = (
     "unit_millionths",
     "revenue_cents",
     "returned_lines",
+    "returned_units",
+    "returned_unit_millionths",
     "returned_revenue_cents",
     "rating_millionths",
     "rating_count",
 )
-"""What is added up; quantities as ``unit_millionths`` where they may have decimals."""
+"""What is added up, returns by their absolute values; quantities as ``unit_millionths`` where they may have decimals."""
 
 COUNTS = {"lines", "returned_lines", "rating_count"}
 """Sums that one partition cannot make larger than its number of rows."""
@@ -42,6 +46,7 @@ _JOINED = {
 }
 """How what is no sum is joined: what to begin with, and the function."""
 
+ORDER_KEYS = ["order_id", "customer_id"]
 CUBE_KEYS = ("day", "region", "product_category")
 _MOST_CELLS = 2**63
 
@@ -66,30 +71,42 @@ class Domain:
     months: int
 
 
-def measures(table: pa.Table) -> Measures:
-    """Find what to add up of clean rows, once for all summaries."""
-    cents = np.rint(numbers(table, "revenue") * CENTS)
+def measures(table: pa.Table, currency: Currency) -> Measures:
+    """Find what to add up of clean rows, once for all summaries.
+
+    A line of negative quantity is a return, and no sale: nothing of it is added up but
+    what came back.
+    """
+    cents = np.rint(numbers(table, "revenue") * currency.cents)
     quantity = numbers(table, "quantity")
+    units = "units"
+    if quantity.dtype.kind == "f":
+        units, quantity = "unit_millionths", np.rint(quantity * MILLIONTHS)
+    # As float64, which bincount would make of it for every summary.
+    quantity = quantity.astype(np.float64)
+    sold = sales(quantity)
     returned = numbers(table, "is_returned").nonzero()[0]
     rating = numbers(table, "rating")
-    rated = np.isfinite(rating).nonzero()[0]
+    is_rated = np.isfinite(rating)
+    if sold is not None:
+        is_rated &= quantity > 0
+    rated = is_rated.nonzero()[0]
     return (
         (
-            None,
+            sold,
             {
                 "lines": None,
-                **(
-                    {"unit_millionths": np.rint(quantity * MILLIONTHS)}
-                    if quantity.dtype.kind == "f"
-                    # As float64, which bincount would make of it for every summary.
-                    else {"units": quantity.astype(np.float64)}
-                ),
-                "revenue_cents": cents,
+                units: quantity if sold is None else quantity[sold],
+                "revenue_cents": cents if sold is None else cents[sold],
             },
         ),
         (
             returned,
-            {"returned_lines": None, "returned_revenue_cents": cents[returned]},
+            {
+                "returned_lines": None,
+                f"returned_{units}": np.abs(quantity[returned]),
+                "returned_revenue_cents": np.abs(cents[returned]),
+            },
         ),
         (
             rated,
@@ -99,6 +116,12 @@ def measures(table: pa.Table) -> Measures:
             },
         ),
     )
+
+
+def sales(quantity: np.ndarray) -> np.ndarray | None:
+    """Number the lines that are sales and not returns only; None if all of them are."""
+    is_sale = quantity > 0
+    return None if is_sale.all() else is_sale.nonzero()[0]
 
 
 def _sums(measured: Measures, groups: np.ndarray, count: int) -> dict[str, np.ndarray]:
@@ -114,13 +137,14 @@ def _sums(measured: Measures, groups: np.ndarray, count: int) -> dict[str, np.nd
     return sums
 
 
-def cube_partial(table: pa.Table, measured: Measures) -> pa.Table:
+def cube_partial(table: pa.Table, measured: Measures, calendar: Calendar) -> pa.Table:
     """Sum clean rows by day × region × product category.
 
     Args:
         table: ``CLEAN_TRANSACTIONS`` rows whose label columns share one dictionary over
             all partitions.
         measured: their :func:`measures`.
+        calendar: whose days they are.
 
     Returns:
         ``day`` (days since 1970), ``region``, ``product_category`` (dictionary
@@ -132,14 +156,15 @@ def cube_partial(table: pa.Table, measured: Measures) -> pa.Table:
     """
     region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
     keys = [
-        day_numbers(table).astype(np.int32),
+        day_numbers(table, calendar.timezone).astype(np.int32),
         region.indices.to_numpy(),
         category.indices.to_numpy(),
     ]
     cells, shape = _cells(keys)
     if cells is not None and 0 < math.prod(shape) <= 2 * len(table):
         sums = _sums(measured, cells, math.prod(shape))
-        present = sums["lines"].nonzero()[0]
+        # Of lines that are no sales, all came back.
+        present = (sums["lines"] + sums["returned_lines"]).nonzero()[0]
         sums = {name: values[present] for name, values in sums.items()}
         first = [key.min() for key in keys]
         found = np.unravel_index(present, shape)
@@ -236,22 +261,37 @@ def finish_cube(merged: pa.Table, domain: Domain) -> pa.Table:
     return _as(tables.SALES_CUBE, columns)
 
 
-def customers_partial(table: pa.Table, domain: Domain, measured: Measures) -> pa.Table:
+def customers_partial(
+    table: pa.Table, domain: Domain, measured: Measures, currency: Currency
+) -> pa.Table:
     """Sum clean rows by customer, and note where and when each bought.
+
+    Rows without a customer are left out. Where, when and in which orders a customer
+    bought is told by sales, and by no returns.
 
     Args:
         table: ``CLEAN_TRANSACTIONS`` rows whose label columns are encoded with the domain's
             labels.
         domain: the labels and months of the whole data set.
         measured: the :func:`measures` of the rows.
+        currency: what they were measured in.
 
     Returns:
         One row per customer: ``customer_id``, :data:`SUMS`, ``first``/``last``
         purchase (µs since 1970) and the sets ``regions``, ``product_categories``
-        (codes) and ``months`` (counted from the domain's first).
+        (codes) and ``months`` (counted from the domain's first); where lines have an
+        ``order_id``, the list ``orders``.
     """
+    if table["customer_id"].null_count:
+        table = table.filter(table["customer_id"].is_valid()).combine_chunks()
+        measured = measures(table, currency)
     codes, ids = encode(table["customer_id"].combine_chunks())
     sums = _sums(measured, codes, len(ids))
+    sold = sales(numbers(table, "quantity"))
+    if sold is not None:
+        told = {"timestamp", "year", "month", *CUBE_KEYS, "order_id"}
+        table = table.select([n for n in table.column_names if n in told]).take(sold)
+        codes = codes[sold]
     micros = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
     first = np.full(len(ids), np.iinfo(np.int64).max)
     last = np.full(len(ids), np.iinfo(np.int64).min)
@@ -267,18 +307,25 @@ def customers_partial(table: pa.Table, domain: Domain, measured: Measures) -> pa
         ("product_categories", category.indices.to_numpy(), len(category.dictionary)),
         ("months", month, domain.months),
     )
-    return pa.table(
-        {
-            "customer_id": ids,
-            **sums,
-            "first": first,
-            "last": last,
-            **{
-                name: sets_of(codes, values, len(ids), size)
-                for name, values, size in sets
-            },
-        }
-    )
+    columns = {
+        "customer_id": ids,
+        **sums,
+        "first": first,
+        "last": last,
+        **{name: sets_of(codes, values, len(ids), size) for name, values, size in sets},
+    }
+    if "order_id" in table.column_names:
+        has_order = table["order_id"].is_valid().combine_chunks()
+        orders = table["order_id"].combine_chunks().filter(has_order)
+        codes = codes[has_order.to_numpy(zero_copy_only=False)]
+        columns["orders"] = _distinct_orders(codes, orders, len(ids))
+    return pa.table(columns)
+
+
+def _distinct_orders(groups: np.ndarray, orders: pa.Array, count: int) -> pa.ListArray:
+    """List the orders of each group, each once."""
+    codes, ids = encode(orders)
+    return named(lists_of(groups, codes, count, len(ids)), ids)
 
 
 def encode(ids: pa.Array) -> tuple[np.ndarray, pa.Array]:
@@ -314,6 +361,16 @@ def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
         if name in SETS:
             columns[name] = union(zip(places_of, found, strict=True), len(ids))
             continue
+        if name == "orders":
+            groups = np.concatenate(
+                [
+                    np.repeat(places, orders.value_lengths().to_numpy())
+                    for places, orders in zip(places_of, found, strict=True)
+                ]
+            )
+            values = pa.concat_arrays([orders.flatten() for orders in found])
+            columns[name] = _distinct_orders(groups, values, len(ids))
+            continue
         start, join = _JOINED.get(name, (0, np.add))
         merged = np.full(len(ids), start, np.int64)
         for places, values in zip(places_of, found, strict=True):
@@ -331,8 +388,13 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
     """Turn a merged customer partial into ``CUSTOMERS``, sorted by customer."""
     merged = merged.sort_by("customer_id")
     columns = _finished_sums(merged)
-    columns["first_purchase"] = merged["first"].cast(schema.TIMESTAMP)
-    columns["last_purchase"] = merged["last"].cast(schema.TIMESTAMP)
+    # Who has returned something and bought nothing has no first purchase.
+    has_bought = pc.greater(merged["lines"], 0)
+    for name in ("first", "last"):
+        moments = merged[name].cast(schema.TIMESTAMP)
+        columns[f"{name}_purchase"] = pc.if_else(has_bought, moments, None)
+    if "orders" in columns:
+        columns["orders"] = pc.list_value_length(merged["orders"])
     months = np.arange(domain.first_month, domain.first_month + domain.months)
     dates = months.astype("datetime64[M]").astype("datetime64[D]")
     for name, members in (
@@ -349,6 +411,7 @@ def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:
     for name, told in (
         ("rating_millionths", "rating_sum"),
         ("unit_millionths", "units"),
+        ("returned_unit_millionths", "returned_units"),
     ):
         if name in columns:
             millionths = merged[name].to_numpy()
@@ -358,5 +421,52 @@ def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:
 
 
 def _as(table: Table, columns: dict) -> pa.Table:
-    made = pa.table({name: columns[name] for name in table.schema.names})
+    names = [*table.schema.names, *table.optional.names]
+    made = pa.table({name: columns[name] for name in names if name in columns})
     return made.cast(table.schema_for(made.schema))
+
+
+def orders_partial(table: pa.Table, measured: Measures) -> pa.Table:
+    """Sum clean rows by order, which is an ``order_id`` of one customer.
+
+    Args:
+        table: ``CLEAN_TRANSACTIONS`` rows that have an ``order_id``, or null.
+        measured: their :func:`measures`.
+
+    Returns:
+        ``order_id``, ``customer_id`` (null: of nobody known) and :data:`SUMS` but those
+        of ratings.
+    """
+    columns = {name: table[name] for name in ORDER_KEYS}
+    for rows, values in measured:
+        for name, weights in values.items():
+            if name.startswith("rating"):
+                continue
+            added = np.zeros(len(table), np.int64)
+            added[slice(None) if rows is None else rows] = (
+                1 if weights is None else weights
+            )
+            columns[name] = added
+    lines = pa.table(columns)
+    return merge_orders([lines.filter(lines["order_id"].is_valid())])
+
+
+def merge_orders(partials: Sequence[pa.Table]) -> pa.Table:
+    """Merge order partials into one.
+
+    Raises:
+        InexactTotal: their total of a measure reaches 2**53.
+    """
+    joined = pa.concat_tables(partials)
+    sums = [name for name in joined.column_names if name not in ORDER_KEYS]
+    for name in sums:
+        check_total(name, joined[name].to_numpy())
+    grouped = joined.group_by(ORDER_KEYS, use_threads=False)
+    merged = grouped.aggregate([(name, "sum") for name in sums])
+    return merged.rename_columns([*ORDER_KEYS, *sums]).combine_chunks()
+
+
+def finish_orders(merged: pa.Table) -> pa.Table:
+    """Turn a merged order partial into ``ORDERS``, sorted by order and customer."""
+    merged = merged.sort_by([(name, "ascending") for name in ORDER_KEYS])
+    return _as(tables.ORDERS, _finished_sums(merged))

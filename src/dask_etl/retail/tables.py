@@ -8,32 +8,56 @@ the raw data: int64 or string.
 import pyarrow as pa
 
 from dask_etl.retail.conform import conform, unify
-from dask_etl.retail.schema import RULES, TIMESTAMP, raw
+from dask_etl.retail.parameters import Cleaning
+from dask_etl.retail.schema import OPTIONAL, RULES, TIMESTAMP, raw
 from dask_etl.storage.encodings import Encodings
 from dask_etl.tables import LABEL, Table
 
 
+def kept_columns(raw_schema: pa.Schema, cleaning: Cleaning) -> pa.Schema:
+    """Return the columns of raw transactions that the tables made of them have, too.
+
+    Args:
+        raw_schema: the columns and types found in the raw data.
+        cleaning: which further columns are kept.
+    """
+    wanted = [*raw().names, *OPTIONAL.names, *cleaning.keep]
+    return pa.schema([raw_schema.field(n) for n in wanted if n in raw_schema.names])
+
+
 def with_quantity(raw_schema: pa.Schema, quantity: pa.DataType) -> pa.Schema:
-    """Return raw types with those that clean quantities, and their sums, have.
+    """Return raw types with the type that clean quantities have.
 
     Args:
         raw_schema: the types found in the raw data.
         quantity: one of :data:`dask_etl.retail.schema.QUANTITIES`.
     """
     position = raw_schema.get_field_index("quantity")
-    return raw_schema.set(position, pa.field("quantity", quantity)).append(
-        pa.field("units", quantity)
-    )
+    return raw_schema.set(position, pa.field("quantity", quantity))
+
+
+def summed(clean: pa.Schema) -> pa.Schema:
+    """Return the types of clean rows with those of what is added up of them."""
+    quantity = clean.field("quantity").type
+    for name in _UNITS:
+        clean = clean.append(pa.field(name, quantity))
+    if "order_id" in clean.names:
+        clean = clean.append(_required("orders", pa.int64()))
+    return clean
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-_IDS = {"transaction_id": pa.string(), "customer_id": pa.string()}
+_IDS = {
+    "transaction_id": pa.string(),
+    "customer_id": pa.string(),
+    "order_id": pa.string(),
+}
 _CUSTOMER_ID = {"customer_id": pa.string()}
 _QUANTITY = {"quantity": pa.float64()}
-_UNITS = {"units": pa.float64()}
+_UNITS = {"units": pa.float64(), "returned_units": pa.float64()}
 """Quantities that have decimals, and the sums of such."""
 
 _LINES = Encodings(
@@ -52,12 +76,14 @@ RAW_TRANSACTIONS = Table(
     raw(),
     variants={**_IDS, **_QUANTITY},
     key=("transaction_id",),
+    optional=OPTIONAL,
+    takes_any=True,
     encodings=_LINES,
     unify=unify,
     conform=conform,
 )
 """One row per sale line; all columns may be null on arrival. Quantities are float64
-where a source writes them so."""
+where a source writes them so. Of further columns, those that are to be kept are used."""
 
 _CLEAN_TYPES = {"product_category": LABEL, "region": LABEL}
 
@@ -69,7 +95,7 @@ CLEAN_TRANSACTIONS = Table(
                 pa.field(
                     field.name,
                     _CLEAN_TYPES.get(field.name, field.type),
-                    nullable=field.name == "rating",
+                    nullable=field.name in ("customer_id", "rating"),
                 )
                 for field in raw()
             ),
@@ -84,9 +110,12 @@ CLEAN_TRANSACTIONS = Table(
     ),
     variants={**_IDS, **_QUANTITY},
     key=("transaction_id",),
+    optional=OPTIONAL,
+    takes_any=True,
     encodings=_LINES,
 )
-"""The raw columns, filled in, and the features; in raw order."""
+"""The raw columns, filled in, and the features; in raw order. Customers are null where
+such rows are kept."""
 
 REJECTED_TRANSACTIONS = Table(
     "rejected_transactions",
@@ -100,6 +129,8 @@ REJECTED_TRANSACTIONS = Table(
     ),
     variants=RAW_TRANSACTIONS.variants,
     key=("source_file", "source_row"),
+    optional=OPTIONAL,
+    takes_any=True,
     encodings=_LINES,
 )
 """Raw values, reasons and where the rows stood; in raw order."""
@@ -112,20 +143,25 @@ ROW_LEDGER = Table(
             _required("rows_read", pa.int64()),
             _required("rows_kept", pa.int64()),
             _required("rows_rejected", pa.int64()),
+            _required("rows_blanked", pa.int64()),
+            _required("rows_excused", pa.int64()),
             *(_required(rule, pa.int64()) for rule in RULES),
             _required("as_of", TIMESTAMP),
         ]
     ),
     key=("source_file",),
 )
-"""One row per source file, in raw order; a rejected row counts once under every rule
-that it broke, so the rule columns may add up to more than ``rows_rejected``."""
+"""One row per source file, in raw order; a row counts once under every rule that it
+broke, kept or not, so the rule columns may add up to more than ``rows_rejected``. Of the
+rows kept, ``rows_blanked`` lost a value, and ``rows_excused`` broke a rule that lets them
+stay."""
 
 _MEASURES = [
     _required("lines", pa.int64()),
     _required("units", pa.int64()),
     _required("revenue_cents", pa.int64()),
     _required("returned_lines", pa.int64()),
+    _required("returned_units", pa.int64()),
     _required("returned_revenue_cents", pa.int64()),
     _required("rating_sum", pa.float64()),
     _required("rating_count", pa.int64()),
@@ -154,8 +190,8 @@ CUSTOMERS = Table(
         [
             _required("customer_id", pa.int64()),
             *_MEASURES,
-            _required("first_purchase", TIMESTAMP),
-            _required("last_purchase", TIMESTAMP),
+            pa.field("first_purchase", TIMESTAMP),
+            pa.field("last_purchase", TIMESTAMP),
             _required("regions", pa.list_(pa.string())),
             _required("product_categories", pa.list_(pa.string())),
             _required("months", pa.list_(pa.date32())),
@@ -164,25 +200,49 @@ CUSTOMERS = Table(
     variants={**_CUSTOMER_ID, **_UNITS},
     key=("customer_id",),
     ordered=False,
+    optional=pa.schema([_required("orders", pa.int64())]),
     encodings=_BY_CUSTOMER,
 )
 """One row per customer with at least one kept line. ``regions``,
 ``product_categories`` and ``months`` (first day of the month) list, sorted and
-without repetition, where and when the customer bought."""
+without repetition, where and when the customer bought. Who only returned something has
+bought nothing, nowhere and never. ``orders``: how many, where lines tell."""
+
+ORDERS = Table(
+    "orders",
+    pa.schema(
+        [
+            _required("order_id", pa.int64()),
+            pa.field("customer_id", pa.int64()),
+            *(field for field in _MEASURES if not field.name.startswith("rating")),
+        ]
+    ),
+    variants={**_IDS, **_UNITS},
+    key=("order_id", "customer_id"),
+    ordered=False,
+    encodings=Encodings(distinct=frozenset(_IDS), filtered=frozenset({"order_id"})),
+)
+"""One row per order, which is an ``order_id`` of one customer (or of nobody known);
+none where lines do not tell their orders."""
 
 _MONEY = [
     _required("revenue", pa.float64()),
     _required("returned_revenue", pa.float64()),
     _required("net_revenue", pa.float64()),
 ]
-_SALES = [_required("lines", pa.int64()), _required("units", pa.int64()), *_MONEY]
+_SALES = [
+    _required("lines", pa.int64()),
+    _required("units", pa.int64()),
+    _required("returned_units", pa.int64()),
+    *_MONEY,
+]
 
 _PERFORMANCE = [
     *_SALES,
     pa.field("net_revenue_share", pa.float64()),
-    _required("average_line_revenue", pa.float64()),
+    pa.field("average_line_revenue", pa.float64()),
     _required("unique_customers", pa.int64()),
-    _required("return_rate_lines", pa.float64()),
+    pa.field("return_rate_lines", pa.float64()),
     pa.field("return_rate_value", pa.float64()),
     pa.field("average_rating", pa.float64()),
 ]
@@ -287,8 +347,8 @@ CUSTOMER_SEGMENTS = Table(
     encodings=_BY_CUSTOMER,
 )
 """RFM measures, scores 1–5 and the segment, sorted by customer. ``recency_days`` =
-whole days from the last purchase to ``as_of``, ``frequency`` = lines kept,
-``monetary`` = net revenue."""
+whole days from the last purchase to ``as_of``, ``frequency`` = orders where lines tell
+them, else lines, ``monetary`` = net revenue."""
 
 SEGMENT_SUMMARY = Table(
     "segment_summary",
@@ -331,6 +391,7 @@ CUSTOMER_SUMMARY = Table(
     pa.schema(
         [
             _required("customers", pa.int64()),
+            _required("counted", pa.string()),
             pa.field("repeat_purchase_rate", pa.float64()),
             pa.field("average_revenue_per_customer", pa.float64()),
             pa.field("gini", pa.float64()),
@@ -339,7 +400,26 @@ CUSTOMER_SUMMARY = Table(
     ),
     key=(),
 )
-"""One row. Repeat = customers with two or more kept lines ÷ customers."""
+"""One row. Repeat = customers with two or more orders ÷ customers; ``counted``: whether
+an order is one, or a line."""
+
+ORDER_SUMMARY = Table(
+    "order_summary",
+    pa.schema(
+        [
+            _required("counted", pa.string()),
+            _required("orders", pa.int64()),
+            *_SALES,
+            pa.field("lines_per_order", pa.float64()),
+            pa.field("units_per_order", pa.float64()),
+            pa.field("net_revenue_per_order", pa.float64()),
+        ]
+    ),
+    variants=_UNITS,
+    key=(),
+)
+"""One row: how large orders are. Where lines do not tell their order, each is one
+(``counted``: ``lines``)."""
 
 GENERATION_TRUTH = Table(
     "generation_truth",
@@ -370,6 +450,7 @@ ETL_TABLES = (
     ROW_LEDGER,
     SALES_CUBE,
     CUSTOMERS,
+    ORDERS,
 )
 """What both engines make of the raw transactions, in the order of their outputs."""
 
@@ -383,6 +464,7 @@ ANALYSES = (
     SEGMENT_SUMMARY,
     COHORT_RETENTION,
     CUSTOMER_SUMMARY,
+    ORDER_SUMMARY,
 )
 """What is rolled up from the summaries of either engine."""
 

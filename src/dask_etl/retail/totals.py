@@ -1,6 +1,6 @@
 """Totals that stay exact: whole numbers below 2**53, or a run that says why not.
 
-Money is added up in cents, ratings and decimal quantities in millionths. Float64 holds
+Money is added up in cents (of whatever currency), ratings and decimal quantities in millionths. Float64 holds
 every whole number below 2**53, so up to there sums are exact whoever makes them, in
 whatever order. All that is added is ≥ 0: if the total is exact, so is every part of it.
 """
@@ -12,7 +12,6 @@ from dask_etl.errors import ExplainedError
 EXACT = 2**53
 """Whole numbers below this are exact as float64, and so are their sums."""
 
-CENTS = 100
 MILLIONTHS = 1_000_000
 
 EXACT_ROUND_TRIP = 2**51
@@ -21,11 +20,14 @@ EXACT_ROUND_TRIP = 2**51
 _TOLD = {
     "units": ("quantity", 1, "units"),
     "unit_millionths": ("quantity", MILLIONTHS, "units"),
-    "revenue_cents": ("revenue", CENTS, "currency units"),
+    "returned_units": ("returned quantity", 1, "units"),
+    "returned_unit_millionths": ("returned quantity", MILLIONTHS, "units"),
+    "revenue_cents": ("revenue", 1, "cents"),
+    "returned_revenue_cents": ("returned revenue", 1, "cents"),
     "rating_millionths": ("rating", MILLIONTHS, "points"),
 }
 """How totals are told to people, by the name of the sum: what, how many in one, of what.
-The other sums are counts of rows, or parts of these."""
+The other sums are counts of rows."""
 
 
 class InexactTotal(ExplainedError, ValueError):

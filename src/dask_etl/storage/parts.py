@@ -139,12 +139,18 @@ class PartReader:
         return read_slice(key, batches, skip, segment.rows, group.num_rows)
 
     def _parquet_file(self, source, segment: Segment, **options) -> pq.ParquetFile:
-        target = self._target()
+        labels = [f.name for f in self._target() if pa.types.is_dictionary(f.type)]
+        # The footer of a file that was taken apart is parsed once, not by each task.
+        footer = segment.row_groups and _footer_of(self.filesystem, segment)
+        if self.conform is not None:
+            # Not all files of others have all columns.
+            footer = footer or pq.read_metadata(source)
+            names = {footer.schema.column(n).path for n in range(footer.num_columns)}
+            labels = [name for name in labels if name in names]
         return pq.ParquetFile(
             source,
-            read_dictionary=[f.name for f in target if pa.types.is_dictionary(f.type)],
-            # The footer of a file that was taken apart is parsed once, not by each task.
-            metadata=segment.row_groups and _footer_of(self.filesystem, segment),
+            read_dictionary=labels,
+            metadata=footer,
             # Pages of other people's files may carry a checksum: it is compared.
             page_checksum_verification=True,
             **options,

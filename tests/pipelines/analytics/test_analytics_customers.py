@@ -1,4 +1,4 @@
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,14 @@ from dask_etl.retail.segments import (
     segment_names,
     segment_table,
 )
-from support.analytics_tables import columns, make_customers, make_ledger, stored_rows
+from support.analytics_tables import (
+    columns,
+    make_cube,
+    make_customers,
+    make_ledger,
+    stored_rows,
+)
+from support.good_rows import CURRENCY
 
 SEGMENTS = Segments(
     rules={
@@ -72,7 +79,9 @@ def five_customers():
 
 
 def test_customer_segments():
-    table = customer_segments(five_customers(), make_ledger("2025-01-01"), SEGMENTS)
+    table = customer_segments(
+        five_customers(), make_ledger("2025-01-01"), SEGMENTS, CURRENCY
+    )
     rows = stored_rows("customer_segments", table)
     assert columns(rows, *rows[0]) == [
         # customer, days, lines, money, scores, segment
@@ -92,7 +101,7 @@ def test_recency_ties_are_of_whole_days():
         {"first_purchase": "2024-12-31 00:00:01"},
         {"first_purchase": "2025-01-01"},
     )
-    table = customer_segments(customers, make_ledger("2025-01-01"), SEGMENTS)
+    table = customer_segments(customers, make_ledger("2025-01-01"), SEGMENTS, CURRENCY)
     assert table["recency_days"].tolist() == [1, 1, 1, 0, 0]
     assert table["recency_score"].tolist() == [1, 1, 1, 4, 4]
 
@@ -101,14 +110,16 @@ def test_string_customers_are_sorted():
     customers = make_customers(
         {"customer_id": "b"}, {"customer_id": "a"}, customer_id=pa.string()
     )
-    table = customer_segments(customers, make_ledger(), SEGMENTS)
+    table = customer_segments(customers, make_ledger(), SEGMENTS, CURRENCY)
     rows = stored_rows("customer_segments", table, customer_id=pa.string())
     assert [row["customer_id"] for row in rows] == ["a", "b"]
 
 
 def test_segment_summary():
-    segments = customer_segments(five_customers(), make_ledger(), SEGMENTS)
-    rows = stored_rows("segment_summary", segment_summary(segments, five_customers()))
+    segments = customer_segments(five_customers(), make_ledger(), SEGMENTS, CURRENCY)
+    rows = stored_rows(
+        "segment_summary", segment_summary(segments, five_customers(), CURRENCY)
+    )
     assert rows == [
         {
             "segment": "Best",
@@ -143,6 +154,20 @@ def test_segment_summary():
     ]
 
 
+def cohorts_of(customers):
+    """The cohorts, of data that cover the purchases."""
+    days = {
+        *customers["first_purchase"].dt.date,
+        *customers["last_purchase"].dt.date,
+        *(
+            month.astype("datetime64[D]").item() + timedelta(days=14)
+            for months in customers["months"]
+            for month in months
+        ),
+    }
+    return cohort_retention(make_cube(*({"day": day} for day in days)), customers)
+
+
 def test_cohort_retention():
     customers = make_customers(
         {"first_purchase": "2024-01-31", "months": ["2024-01", "2024-02"]},
@@ -153,7 +178,7 @@ def test_cohort_retention():
             "months": ["2024-03", "2024-04"],
         },
     )
-    rows = stored_rows("cohort_retention", cohort_retention(customers))
+    rows = stored_rows("cohort_retention", cohorts_of(customers))
     january, march = date(2024, 1, 1), date(2024, 3, 1)
     assert columns(rows, *rows[0]) == [
         # The data end on 29 April.
@@ -171,7 +196,7 @@ def test_cohort_retention():
 def test_cohorts_before_1970():
     rows = stored_rows(
         "cohort_retention",
-        cohort_retention(
+        cohorts_of(
             make_customers({"first_purchase": "1969-12-31", "months": ["1969-12"]})
         ),
     )
@@ -194,7 +219,7 @@ def test_a_month_is_complete_if_the_data_cover_it_whole(first, last, complete):
         {"customer_id": 2, "first_purchase": last},
         {"customer_id": 1, "first_purchase": first},
     )
-    table = cohort_retention(customers)
+    table = cohorts_of(customers)
     cohort = table[table["cohort"] == table["cohort"].min()]
     assert cohort["is_complete"].tolist() == complete
 
@@ -212,7 +237,7 @@ def test_cohorts_against_counting_by_hand(active):
     customers = make_customers(
         *({"first_purchase": f"{m[0]}-15", "months": m} for m in names)
     )
-    table = cohort_retention(customers)
+    table = cohorts_of(customers)
     first, last = min(map(min, active)), max(map(max, active))
     assert len(table) == len({min(m) for m in active}) * (last - first + 1)
     for row in table.itertuples():
@@ -235,9 +260,10 @@ def test_customer_summary():
             for cents, lines in [(100, 1), (200, 2), (300, 3), (400, 1), (500, 1)] * 2
         )
     )
-    (row,) = stored_rows("customer_summary", customer_summary(customers))
+    (row,) = stored_rows("customer_summary", customer_summary(customers, CURRENCY))
     assert row == {
         "customers": 10,
+        "counted": "lines",
         "repeat_purchase_rate": 0.4,
         "average_revenue_per_customer": 3.0,
         "gini": pytest.approx(4 / 15),
@@ -247,11 +273,13 @@ def test_customer_summary():
 
 def test_the_top_fifth_is_rounded_up():
     customers = make_customers(*({"revenue_cents": c} for c in (1, 2, 3, 4, 5, 6)))
-    assert customer_summary(customers)["top_20_percent_share"][0] == 11 / 21
+    assert customer_summary(customers, CURRENCY)["top_20_percent_share"][0] == 11 / 21
 
 
 def test_inequality_of_nothing_is_null():
-    (row,) = stored_rows("customer_summary", customer_summary(make_customers({}, {})))
+    (row,) = stored_rows(
+        "customer_summary", customer_summary(make_customers({}, {}), CURRENCY)
+    )
     assert columns([row], "customers", "gini", "top_20_percent_share") == [
         (2, None, None)
     ]
@@ -282,13 +310,17 @@ def test_gini_is_exact_where_64_bits_are_not():
 
 def test_no_customers():
     nobody = make_customers()
-    segments = customer_segments(nobody, make_ledger(None), SEGMENTS)
+    segments = customer_segments(nobody, make_ledger(None), SEGMENTS, CURRENCY)
     assert stored_rows("customer_segments", segments) == []
-    assert stored_rows("segment_summary", segment_summary(segments, nobody)) == []
-    assert stored_rows("cohort_retention", cohort_retention(nobody)) == []
-    assert stored_rows("customer_summary", customer_summary(nobody)) == [
+    assert (
+        stored_rows("segment_summary", segment_summary(segments, nobody, CURRENCY))
+        == []
+    )
+    assert stored_rows("cohort_retention", cohorts_of(nobody)) == []
+    assert stored_rows("customer_summary", customer_summary(nobody, CURRENCY)) == [
         {
             "customers": 0,
+            "counted": "lines",
             "repeat_purchase_rate": None,
             "average_revenue_per_customer": None,
             "gini": None,
@@ -301,9 +333,11 @@ def test_order_of_customers_does_not_matter():
     customers = five_customers()
     backwards = customers.iloc[::-1]
     ledger = make_ledger()
-    expected = customer_segments(customers, ledger, SEGMENTS)
+    expected = customer_segments(customers, ledger, SEGMENTS, CURRENCY)
     pd.testing.assert_frame_equal(
-        customer_segments(backwards, ledger, SEGMENTS), expected
+        customer_segments(backwards, ledger, SEGMENTS, CURRENCY), expected
     )
-    for function in (cohort_retention, customer_summary):
-        pd.testing.assert_frame_equal(function(backwards), function(customers))
+    pd.testing.assert_frame_equal(cohorts_of(backwards), cohorts_of(customers))
+    pd.testing.assert_frame_equal(
+        customer_summary(backwards, CURRENCY), customer_summary(customers, CURRENCY)
+    )

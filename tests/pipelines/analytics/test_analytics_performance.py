@@ -7,6 +7,7 @@ from dask_etl.pipelines.analytics.performance import (
     region_performance,
 )
 from support.analytics_tables import columns, make_cube, make_customers, stored_rows
+from support.good_rows import CURRENCY
 
 
 def test_region_performance():
@@ -36,12 +37,15 @@ def test_region_performance():
     customers = make_customers(
         {"regions": ["East", "North"]}, {"regions": ["North"]}, {"regions": ["North"]}
     )
-    rows = stored_rows("region_performance", region_performance(cube, customers))
+    rows = stored_rows(
+        "region_performance", region_performance(cube, customers, CURRENCY)
+    )
     assert rows == [
         {
             "region": "East",
             "lines": 1,
             "units": 1,
+            "returned_units": 0,
             "revenue": 2.0,
             "returned_revenue": 0.0,
             "net_revenue": 2.0,
@@ -56,6 +60,7 @@ def test_region_performance():
             "region": "North",
             "lines": 4,
             "units": 7,
+            "returned_units": 0,
             "revenue": 12.0,
             "returned_revenue": 4.0,
             "net_revenue": 8.0,
@@ -72,7 +77,9 @@ def test_region_performance():
 def test_shares_and_rates_of_nothing_are_null():
     rows = stored_rows(
         "region_performance",
-        region_performance(make_cube({"day": "2024-01-01"}), make_customers({})),
+        region_performance(
+            make_cube({"day": "2024-01-01"}), make_customers({}), CURRENCY
+        ),
     )
     names = ["net_revenue_share", "return_rate_value", "average_rating"]
     assert columns(rows, *names) == [(None, None, None)]
@@ -91,7 +98,9 @@ def test_category_performance_ranks_by_net_revenue():
         )
     )
     customers = make_customers({"product_categories": ["b", "c"]})
-    rows = stored_rows("category_performance", category_performance(cube, customers))
+    rows = stored_rows(
+        "category_performance", category_performance(cube, customers, CURRENCY)
+    )
     assert columns(
         rows, "product_category", "rank", "cumulative_share", "unique_customers"
     ) == [
@@ -108,10 +117,10 @@ def test_label_columns_may_be_categories():
         {"day": "2024-01-01", "region": "a", "revenue_cents": 2},
     )
     customers = make_customers({"regions": ["a", "b"]})
-    expected = region_performance(cube, customers)
+    expected = region_performance(cube, customers, CURRENCY)
     encoded = cube.astype({"region": "category"})
     encoded["region"] = encoded["region"].cat.set_categories(["z", "b", "a"])
-    assert region_performance(encoded, customers).equals(expected)
+    assert region_performance(encoded, customers, CURRENCY).equals(expected)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +131,7 @@ def test_label_columns_may_be_categories():
     ],
 )
 def test_no_sales(name, function):
-    assert stored_rows(name, function(make_cube(), make_customers())) == []
+    assert stored_rows(name, function(make_cube(), make_customers(), CURRENCY)) == []
 
 
 @settings(deadline=None)
@@ -134,7 +143,7 @@ def test_shares_add_up(cents):
             for i, value in enumerate(cents)
         )
     )
-    table = category_performance(cube, make_customers({}))
+    table = category_performance(cube, make_customers({}), CURRENCY)
     assert table["net_revenue_share"].sum() == pytest.approx(1)
     assert table["cumulative_share"].iloc[-1] == 1
     assert table["cumulative_share"].is_monotonic_increasing

@@ -13,6 +13,7 @@ TABLES = {
     "segment_summary",
     "cohort_retention",
     "customer_summary",
+    "order_summary",
 }
 
 
@@ -23,8 +24,10 @@ def test_each_engine_has_every_analysis_of_its_summaries(engine):
     assert pipeline.inputs() == {
         f"{engine}.sales_cube",
         f"{engine}.customers",
+        f"{engine}.orders",
         f"{engine}.row_ledger",
         "params:segments",
+        "params:currency",
     }
     assert {node.name for node in pipeline.nodes} == pipeline.all_outputs()
 

@@ -11,6 +11,7 @@ from dask_etl.pipelines.analytics.time_series import (
     weekday_pattern,
 )
 from support.analytics_tables import columns, make_cube, stored_rows
+from support.good_rows import CURRENCY
 
 
 def sold(day, cents, category="Toys", returned=0):
@@ -24,7 +25,7 @@ def sold(day, cents, category="Toys", returned=0):
 
 
 def monthly(*sales):
-    return stored_rows("monthly_sales", monthly_sales(make_cube(*sales)))
+    return stored_rows("monthly_sales", monthly_sales(make_cube(*sales), CURRENCY))
 
 
 def test_every_month_has_every_category_and_all():
@@ -129,7 +130,8 @@ def test_daily_sales_has_no_gaps():
     rows = stored_rows(
         "daily_sales",
         daily_sales(
-            make_cube(sold("2024-03-01", 100), sold("2024-02-28", 500, "a", 100))
+            make_cube(sold("2024-03-01", 100), sold("2024-02-28", 500, "a", 100)),
+            CURRENCY,
         ),
     )
     assert columns(rows, "day", "lines", "revenue", "net_revenue") == [
@@ -144,7 +146,7 @@ def test_moving_averages_are_trailing():
     first = date(2024, 1, 1)
     cents = [100 * (i + 1) for i in range(30)]
     cube = make_cube(*(sold(first + timedelta(i), c) for i, c in enumerate(cents)))
-    rows = stored_rows("daily_sales", daily_sales(cube))
+    rows = stored_rows("daily_sales", daily_sales(cube, CURRENCY))
     week = [row["moving_average_7"] for row in rows]
     assert week[:6] == [None] * 6
     assert week[6:9] == [4.0, 5.0, 6.0]
@@ -157,7 +159,7 @@ def test_averages_forget_large_days_completely():
     cube = make_cube(
         sold("2024-01-01", 10**15), sold("2024-01-02", 1), sold("2024-01-20", 1)
     )
-    rows = stored_rows("daily_sales", daily_sales(cube))
+    rows = stored_rows("daily_sales", daily_sales(cube, CURRENCY))
     assert [rows[i]["moving_average_7"] for i in (7, 8, 19)] == [
         1 / 7 / 100,
         0.0,
@@ -173,7 +175,7 @@ def test_weekday_pattern():
         sold("2024-01-06", 100),
         sold("2024-01-06", 300, "Books", returned=300),
     )
-    rows = stored_rows("weekday_pattern", weekday_pattern(cube))
+    rows = stored_rows("weekday_pattern", weekday_pattern(cube, CURRENCY))
     assert columns(
         rows, "day_of_week", "calendar_days", "lines", "mean_revenue_per_day"
     ) == [
@@ -190,7 +192,7 @@ def test_weekday_pattern():
 
 def test_weekdays_outside_the_data_have_no_mean():
     rows = stored_rows(
-        "weekday_pattern", weekday_pattern(make_cube(sold("2024-01-03", 100)))
+        "weekday_pattern", weekday_pattern(make_cube(sold("2024-01-03", 100)), CURRENCY)
     )
     assert columns(rows, "calendar_days", "mean_revenue_per_day", "index_to_mean") == [
         *[(0, None, None)] * 2,
@@ -201,7 +203,7 @@ def test_weekdays_outside_the_data_have_no_mean():
 
 def test_weekday_index_of_no_revenue_is_null():
     rows = stored_rows(
-        "weekday_pattern", weekday_pattern(make_cube(sold("2024-01-03", 0)))
+        "weekday_pattern", weekday_pattern(make_cube(sold("2024-01-03", 0)), CURRENCY)
     )
     assert {row["index_to_mean"] for row in rows} == {None}
 
@@ -215,7 +217,7 @@ def test_weekday_index_of_no_revenue_is_null():
     ],
 )
 def test_no_sales(name, function):
-    assert stored_rows(name, function(make_cube())) == []
+    assert stored_rows(name, function(make_cube(), CURRENCY)) == []
 
 
 DAYS = st.dates(date(2023, 12, 1), date(2024, 4, 30))
@@ -226,13 +228,13 @@ DAYS = st.dates(date(2023, 12, 1), date(2024, 4, 30))
 def test_every_view_of_the_calendar_adds_up_to_the_same(sales):
     cube = make_cube(*(sold(day, cents) for day, cents in sales))
     total = pytest.approx(sum(cents for _, cents in sales) / 100)
-    months = monthly_sales(cube)
+    months = monthly_sales(cube, CURRENCY)
     is_all = months["is_total"]
-    days = daily_sales(cube)
+    days = daily_sales(cube, CURRENCY)
     assert months.loc[is_all, "net_revenue"].sum() == total
     assert months.loc[~is_all, "net_revenue"].sum() == total
     assert days["net_revenue"].sum() == total
-    weekdays = weekday_pattern(cube)
+    weekdays = weekday_pattern(cube, CURRENCY)
     assert weekdays["net_revenue"].sum() == total
     assert weekdays["calendar_days"].sum() == len(days)
     first, last = min(sales)[0], max(sales)[0]

@@ -11,13 +11,14 @@ from dask_etl.retail.parameters import Cleaning, Clock
 from dask_etl.retail.rules import ThresholdExceeded
 from dask_etl.retail.schema import RULES
 from support.engine_runs import TOLERANT
+from support.good_rows import CURRENCY
 from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
 
 
 def reasons_of(*changes):
-    _, rejected, _ = screen(make_raw(*changes), AS_OF, TOLERANT)
+    _, rejected, _ = screen(make_raw(*changes), AS_OF, TOLERANT, CURRENCY)
     return dict(zip(rejected["source_row"], rejected["reasons"], strict=True))
 
 
@@ -94,7 +95,7 @@ def test_rejected_rows_keep_their_values_and_place():
         {"rating": INF, "quantity": 0},
         files=[("a.parquet", 2), ("empty.parquet", 0), ("b.parquet", 3)],
     )
-    _, rejected, _ = screen(raw, AS_OF, TOLERANT)
+    _, rejected, _ = screen(raw, AS_OF, TOLERANT, CURRENCY)
     rows = as_stored("rejected_transactions", rejected).to_pylist()
     assert [(row["source_file"], row["source_row"]) for row in rows] == [
         ("a.parquet", 1),
@@ -114,7 +115,7 @@ def test_the_ledger_balances_per_file():
         {},
         files=[("a", 2), ("empty", 0), ("b", 2), ("also empty", 0)],
     )
-    _, _, ledger = screen(raw, AS_OF, TOLERANT)
+    _, _, ledger = screen(raw, AS_OF, TOLERANT, CURRENCY)
     rows = as_stored("row_ledger", ledger).to_pylist()
     counts = [
         (row["source_file"], row["rows_read"], row["rows_kept"], row["rows_rejected"])
@@ -140,7 +141,7 @@ def test_some_rows_of_a_table_keep_their_place():
     raw = make_raw(
         {}, {"amount": -1.0}, {}, {"amount": -1.0}, files=[("a", 2), ("b", 2)]
     )
-    _, rejected, ledger = screen(raw[raw["amount"] < 0], AS_OF, TOLERANT)
+    _, rejected, ledger = screen(raw[raw["amount"] < 0], AS_OF, TOLERANT, CURRENCY)
     assert rejected["source_file"].tolist() == ["a", "b"]
     assert rejected["source_row"].tolist() == [1, 1]
     assert ledger["rows_read"].tolist() == [1, 1]
@@ -149,14 +150,14 @@ def test_some_rows_of_a_table_keep_their_place():
 def test_a_table_without_file_names_is_one_file():
     raw = make_raw({}, {})
     raw = raw.drop(columns=["source_file", "source_row"])
-    _, _, ledger = screen(raw, AS_OF, TOLERANT)
+    _, _, ledger = screen(raw, AS_OF, TOLERANT, CURRENCY)
     assert ledger["rows_read"].tolist() == [2]
 
 
 def test_the_raw_table_is_left_as_it_was():
     raw = make_raw({"discount": NAN}, {"amount": -1.0})
     before = raw.copy()
-    screen(raw, AS_OF, TOLERANT)
+    screen(raw, AS_OF, TOLERANT, CURRENCY)
     pd.testing.assert_frame_equal(raw, before)
 
 
@@ -164,16 +165,17 @@ def test_thresholds_warn_or_fail(caplog):
     raw = make_raw({"amount": -1.0}, {}, {}, {})
     warn = Cleaning(thresholds={"non_positive_amount": {"warn_above": 0.2}})
     with caplog.at_level(logging.WARNING):
-        screen(raw, AS_OF, warn)
+        screen(raw, AS_OF, warn, CURRENCY)
     assert "non_positive_amount" in caplog.text
     with pytest.raises(ThresholdExceeded, match="non_positive_amount"):
         screen(
             raw,
             AS_OF,
             Cleaning(thresholds={"non_positive_amount": {"fail_above": 0.2}}),
+            CURRENCY,
         )
     exactly = Cleaning(thresholds={"any": {"fail_above": 0.25}})
-    screen(raw, AS_OF, exactly)
+    screen(raw, AS_OF, exactly, CURRENCY)
 
 
 def test_as_of_is_the_parameter_in_utc():
@@ -192,7 +194,7 @@ def test_as_of_null_is_now():
 def test_quantities_of_any_type_mean_the_same(dtype):
     raw = make_raw({"quantity": 1}, {"quantity": None}, {"quantity": -1})
     raw["quantity"] = raw["quantity"].astype(dtype)
-    kept, rejected, _ = screen(raw, AS_OF, TOLERANT)
+    kept, rejected, _ = screen(raw, AS_OF, TOLERANT, CURRENCY)
     assert kept["quantity"].tolist() == [1]
     assert rejected["reasons"].tolist() == [
         ["missing_quantity"],
@@ -203,7 +205,7 @@ def test_quantities_of_any_type_mean_the_same(dtype):
 def test_timestamps_without_a_zone_are_utc():
     raw = make_raw({"timestamp": "2025-01-01"}, {"timestamp": "2025-01-01T00:00:01"})
     raw["timestamp"] = raw["timestamp"].dt.tz_localize(None)
-    kept, _, _ = screen(raw, AS_OF, TOLERANT)
+    kept, _, _ = screen(raw, AS_OF, TOLERANT, CURRENCY)
     assert kept.index.tolist() == [0]
     assert str(kept["timestamp"].dtype) == "datetime64[us, UTC]"
 

@@ -8,6 +8,7 @@ from dask_etl.pipelines.etl_pandas.cleaning import screen
 from dask_etl.pipelines.etl_pandas.enrichment import enrich, revenue_cents
 from dask_etl.retail.parameters import Cleaning, Features
 from support.engine_runs import TOLERANT
+from support.good_rows import CALENDAR, CURRENCY
 from support.pandas_tables import AS_OF, as_stored, make_raw
 
 NAN, INF = float("nan"), float("inf")
@@ -16,8 +17,8 @@ NAN, INF = float("nan"), float("inf")
 @pytest.fixture
 def clean():
     def clean(*changes, features=None, files=None):
-        kept, _, _ = screen(make_raw(*changes, files=files), AS_OF, TOLERANT)
-        table = enrich(kept, TOLERANT, features or Features())
+        kept, _, _ = screen(make_raw(*changes, files=files), AS_OF, TOLERANT, CURRENCY)
+        table = enrich(kept, TOLERANT, features or Features(), CALENDAR, CURRENCY)
         return as_stored("clean_transactions", table).to_pylist()
 
     return clean
@@ -65,7 +66,9 @@ def test_half_a_cent_goes_to_the_even_one(clean, amount, cents):
     quantity=st.integers(1, 1000),
 )
 def test_revenue_is_the_formula(amount, discount, quantity):
-    cents = revenue_cents(pd.Series([amount * (1 - discount)]), pd.Series([quantity]))
+    cents = revenue_cents(
+        pd.Series([amount * (1 - discount)]), pd.Series([quantity]), CURRENCY
+    )
     assert cents[0] == np.rint(amount * (1 - discount) * quantity * 100)
 
 
@@ -112,9 +115,9 @@ def test_rows_stay_in_raw_order(clean):
 
 
 def test_decimal_quantities_stay_decimal():
-    kept, _, _ = screen(make_raw({}), AS_OF, TOLERANT)
+    kept, _, _ = screen(make_raw({}), AS_OF, TOLERANT, CURRENCY)
     kept["quantity"] = 0.125
-    table = enrich(kept, Cleaning(quantity="decimal"), Features())
+    table = enrich(kept, Cleaning(quantity="decimal"), Features(), CALENDAR, CURRENCY)
     assert table["quantity"].tolist() == [0.125]
     # 10 × 0.75 × 0.125 = 93.75 cents.
     assert table["revenue"].tolist() == [0.94]

@@ -4,6 +4,7 @@ from kedro.runner import SequentialRunner
 
 from dask_etl.pipelines import analytics, etl_pandas
 from dask_etl.retail.parameters import Cleaning, Clock, Features, Segments
+from support.good_rows import CALENDAR, CURRENCY
 from support.pandas_tables import as_stored, make_raw
 
 
@@ -14,6 +15,8 @@ def test_its_place_among_the_data():
         "params:clock",
         "params:cleaning",
         "params:features",
+        "params:calendar",
+        "params:currency",
     }
     assert pipeline.all_outputs() - {"as_of"} == {
         f"pandas.{name}"
@@ -24,6 +27,7 @@ def test_its_place_among_the_data():
             "clean_transactions",
             "sales_cube",
             "customers",
+            "orders",
         )
     }
     for node in pipeline.only_nodes_with_namespaces(["pandas"]).nodes:
@@ -39,6 +43,8 @@ def test_raw_rows_to_analyses(rows):
         "params:clock": Clock(as_of="2025-01-01"),
         "params:cleaning": Cleaning(),
         "params:features": Features(),
+        "params:calendar": CALENDAR,
+        "params:currency": CURRENCY,
         "params:segments": Segments(rules={"Everybody": {}}),
     }
     pipeline = etl_pandas.create_pipeline() + (

@@ -14,6 +14,7 @@ from dask_etl.pipelines.etl_pandas.summaries import (
     summarise_sales,
 )
 from support.engine_runs import make_pandas
+from support.good_rows import CALENDAR, CURRENCY
 from support.pandas_tables import AS_OF, as_stored, make_raw
 
 
@@ -62,10 +63,10 @@ def test_sales_cube():
     cube = as_stored("sales_cube", make_pandas(make_raw(*SALES), AS_OF)["sales_cube"])
     columns = list(zip(*(column.to_pylist() for column in cube.columns), strict=True))
     assert columns == [
-        # day, region, category, lines, units, cents, returned, cents, rating
-        (date(2023, 12, 1), "Unknown", "Books", 1, 3, 600, 0, 0, 2.0, 1),
-        (date(2024, 1, 31), "North", "Toys", 2, 3, 1500, 1, 500, 4.5, 1),
-        (date(2024, 2, 1), "East", "Toys", 1, 1, 100, 0, 0, 1.0, 1),
+        # day, region, category, lines, units, cents, the same returned, rating
+        (date(2023, 12, 1), "Unknown", "Books", 1, 3, 600, 0, 0, 0, 2.0, 1),
+        (date(2024, 1, 31), "North", "Toys", 2, 3, 1500, 1, 2, 500, 4.5, 1),
+        (date(2024, 2, 1), "East", "Toys", 1, 1, 100, 0, 0, 0, 1.0, 1),
     ]
 
 
@@ -80,6 +81,7 @@ def test_customers():
             "units": 3,
             "revenue_cents": 600,
             "returned_lines": 0,
+            "returned_units": 0,
             "returned_revenue_cents": 0,
             "rating_sum": 2.0,
             "rating_count": 1,
@@ -95,6 +97,7 @@ def test_customers():
             "units": 4,
             "revenue_cents": 1600,
             "returned_lines": 1,
+            "returned_units": 2,
             "returned_revenue_cents": 500,
             "rating_sum": 5.5,
             "rating_count": 2,
@@ -114,10 +117,13 @@ def test_order_of_rows_and_encoding_of_labels_do_not_matter():
         backwards = sorted(clean[name].cat.categories, reverse=True)
         shuffled[name] = shuffled[name].cat.set_categories([*backwards, "not sold"])
     plain = clean.astype({"region": "str", "product_category": "str"})
-    for summarise in (summarise_sales, summarise_customers):
-        expected = summarise(clean)
-        pd.testing.assert_frame_equal(summarise(shuffled), expected)
-        pd.testing.assert_frame_equal(summarise(plain), expected)
+    for summarise, *more in (
+        (summarise_sales, CALENDAR, CURRENCY),
+        (summarise_customers, CURRENCY),
+    ):
+        expected = summarise(clean, *more)
+        pd.testing.assert_frame_equal(summarise(shuffled, *more), expected)
+        pd.testing.assert_frame_equal(summarise(plain, *more), expected)
 
 
 def test_labels_sort_by_code_point():
@@ -132,9 +138,9 @@ def test_labels_sort_by_code_point():
 def test_cents_come_back_from_revenue_exactly(amount, quantity):
     # Not true of any whole number below 2**53, but of those that a product gives.
     line = pd.DataFrame({"net_amount": [amount], "quantity": [quantity]})
-    cents = revenue_cents(line["net_amount"], line["quantity"])
+    cents = revenue_cents(line["net_amount"], line["quantity"], CURRENCY)
     line = line.assign(revenue=cents / 100, is_returned=False, rating=np.nan)
-    assert measures(line)["revenue_cents"].tolist() == [int(cents[0])]
+    assert measures(line, CURRENCY)["revenue_cents"].tolist() == [int(cents[0])]
 
 
 ROW = st.fixed_dictionaries(

@@ -5,12 +5,13 @@ from typing import TypeAlias
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.totals import CENTS, MILLIONTHS
+from dask_etl.retail.parameters import Currency
+from dask_etl.retail.totals import MILLIONTHS
 
 Sums: TypeAlias = pd.DataFrame
 """Sums per group, all int64: ``lines``, ``units`` (``unit_millionths`` where units have
-decimals), ``revenue_cents``, ``returned_lines``, ``returned_revenue_cents``,
-``net_revenue_cents``, ``rating_millionths``, ``rating_count``; the index holds the
+decimals), ``revenue_cents``, ``returned_lines``, ``returned_units`` (the same),
+``returned_revenue_cents``, ``net_revenue_cents``, ``rating_millionths``, ``rating_count``; the index holds the
 groups."""
 
 
@@ -19,15 +20,10 @@ def sum_by(sales_cube: pd.DataFrame, by: pd.Series | list[pd.Series]) -> Sums:
 
     Every sum is one of whole numbers, so it does not depend on the order of the rows.
     """
-    units = sales_cube["units"]
     sums = pd.DataFrame(
         {
             "lines": sales_cube["lines"],
-            **(
-                {"unit_millionths": _millionths(units)}
-                if pd.api.types.is_float_dtype(units)
-                else {"units": units}
-            ),
+            **units_of(sales_cube),
             "revenue_cents": sales_cube["revenue_cents"],
             "returned_lines": sales_cube["returned_lines"],
             "returned_revenue_cents": sales_cube["returned_revenue_cents"],
@@ -39,6 +35,17 @@ def sum_by(sales_cube: pd.DataFrame, by: pd.Series | list[pd.Series]) -> Sums:
     return sums.groupby(by, observed=True).sum()
 
 
+def units_of(table: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return units sold and returned of a summary: whole numbers, or in millionths."""
+    units = {name: table[name] for name in ("units", "returned_units")}
+    if not pd.api.types.is_float_dtype(table["units"]):
+        return units
+    return {
+        f"{name.removesuffix('s')}_millionths": _millionths(values)
+        for name, values in units.items()
+    }
+
+
 def _millionths(numbers: pd.Series) -> pd.Series:
     return (numbers * MILLIONTHS).round().astype("int64")
 
@@ -48,17 +55,21 @@ def net_cents(table: pd.DataFrame) -> pd.Series:
     return table["revenue_cents"] - table["returned_revenue_cents"]
 
 
-def sales(sums: Sums) -> pd.DataFrame:
+def sales(sums: Sums, currency: Currency) -> pd.DataFrame:
     """Return lines, units and the three revenues in currency units."""
     return pd.DataFrame(
         {
             "lines": sums["lines"],
-            "units": sums["unit_millionths"] / MILLIONTHS
-            if "unit_millionths" in sums
-            else sums["units"],
-            "revenue": sums["revenue_cents"] / CENTS,
-            "returned_revenue": sums["returned_revenue_cents"] / CENTS,
-            "net_revenue": sums["net_revenue_cents"] / CENTS,
+            **{
+                name: sums[f"{name.removesuffix('s')}_millionths"] / MILLIONTHS
+                if "unit_millionths" in sums
+                else sums[name]
+                for name in ("units", "returned_units")
+            },
+            **{
+                name: sums[f"{name}_cents"] / currency.cents
+                for name in ("revenue", "returned_revenue", "net_revenue")
+            },
         }
     )
 

@@ -2,29 +2,31 @@
 
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
 from dask_etl.retail.totals import MILLIONTHS
 
 from .measures import Sums, flatten, labels, ratio, sales, sum_by
 
 
 def region_performance(
-    sales_cube: pd.DataFrame, customers: pd.DataFrame
+    sales_cube: pd.DataFrame, customers: pd.DataFrame, currency: Currency
 ) -> pd.DataFrame:
     """Return sales, returns, ratings and distinct customers per region.
 
     Args:
         sales_cube: lines, units, cents per day × region × category.
         customers: one row per customer; ``regions`` lists where they bought.
+        currency: how many cents are in a unit.
 
     Returns:
         ``REGION_PERFORMANCE``, sorted by region.
     """
     sums = sum_by(sales_cube, labels(sales_cube["region"]))
-    return _performance(sums, customers["regions"]).reset_index()
+    return _performance(sums, customers["regions"], currency).reset_index()
 
 
 def category_performance(
-    sales_cube: pd.DataFrame, customers: pd.DataFrame
+    sales_cube: pd.DataFrame, customers: pd.DataFrame, currency: Currency
 ) -> pd.DataFrame:
     """Return the same measures per product category, ranked by net revenue.
 
@@ -35,7 +37,7 @@ def category_performance(
         ``CATEGORY_PERFORMANCE``, sorted by rank, then category.
     """
     sums = sum_by(sales_cube, labels(sales_cube["product_category"]))
-    table = _performance(sums, customers["product_categories"])
+    table = _performance(sums, customers["product_categories"], currency)
     net = sums["net_revenue_cents"]
     table["rank"] = net.rank(method="min", ascending=False).astype("int64")
     table = table.sort_values(["rank", "product_category"])
@@ -44,14 +46,14 @@ def category_performance(
     return table.reset_index()
 
 
-def _performance(sums: Sums, bought_in: pd.Series) -> pd.DataFrame:
+def _performance(sums: Sums, bought_in: pd.Series, currency: Currency) -> pd.DataFrame:
     """Measures per label; ``bought_in`` lists each customer's labels, none twice."""
-    table = sales(sums)
+    table = sales(sums, currency)
     net = sums["net_revenue_cents"]
     table["net_revenue_share"] = ratio(net, net.sum())
-    table["average_line_revenue"] = table["net_revenue"] / table["lines"]
+    table["average_line_revenue"] = ratio(table["net_revenue"], table["lines"])
     table["unique_customers"] = _count(bought_in, sums.index)
-    table["return_rate_lines"] = sums["returned_lines"] / sums["lines"]
+    table["return_rate_lines"] = ratio(sums["returned_lines"], sums["lines"])
     table["return_rate_value"] = ratio(
         sums["returned_revenue_cents"], sums["revenue_cents"]
     )

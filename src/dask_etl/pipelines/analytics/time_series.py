@@ -6,7 +6,7 @@ The data's cover is every day from the first to the last one with a kept line.
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.totals import CENTS
+from dask_etl.retail.parameters import Currency
 
 from .measures import labels, ratio, sales, sum_by
 
@@ -17,7 +17,7 @@ MONTHS_FOR_SEASONALITY = 24
 """Complete months that a seasonality index needs: every calendar month twice."""
 
 
-def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
+def monthly_sales(sales_cube: pd.DataFrame, currency: Currency) -> pd.DataFrame:
     """Return sales per month × category, with changes and seasonality.
 
     - ``is_complete``: the data cover the month from its first to its last day.
@@ -39,7 +39,7 @@ def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
             sum_by(sales_cube, [month, category.mask(category >= 0, TOTAL)]),
         ]
     )
-    months = _cover(sales_cube).to_period("M").value_counts().sort_index()
+    months = cover(sales_cube).to_period("M").value_counts().sort_index()
     is_complete = months == months.index.days_in_month
     everything = pd.MultiIndex.from_product(
         [months.index, sorted(sums.index.unique("category"))],
@@ -47,7 +47,7 @@ def monthly_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
     )
     sums = sums.reindex(everything, fill_value=0)
 
-    table = sales(sums)
+    table = sales(sums, currency)
     table["is_complete"] = is_complete.reindex(
         everything.get_level_values("month")
     ).to_numpy(bool)
@@ -82,7 +82,7 @@ def _seasonality(net: pd.Series) -> pd.Series:
     )
 
 
-def daily_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
+def daily_sales(sales_cube: pd.DataFrame, currency: Currency) -> pd.DataFrame:
     """Return sales per calendar day, days without sales included as 0.
 
     ``moving_average_7`` and ``_28`` are of net revenue over the day and the 6 (27)
@@ -92,16 +92,16 @@ def daily_sales(sales_cube: pd.DataFrame) -> pd.DataFrame:
         ``DAILY_SALES``, sorted by day.
     """
     sums = _by_calendar_day(sales_cube)
-    table = sales(sums)
+    table = sales(sums, currency)
     for window in (7, 28):
         # Averaged in cents: sums of whole numbers leave no rounding error behind.
         table[f"moving_average_{window}"] = (
-            sums["net_revenue_cents"].rolling(window).mean() / CENTS
+            sums["net_revenue_cents"].rolling(window).mean() / currency.cents
         )
     return table.reset_index()
 
 
-def weekday_pattern(sales_cube: pd.DataFrame) -> pd.DataFrame:
+def weekday_pattern(sales_cube: pd.DataFrame, currency: Currency) -> pd.DataFrame:
     """Return net revenue per calendar day, by day of the week.
 
     ``index_to_mean`` is its ratio to the mean over all calendar days of the cover.
@@ -122,8 +122,8 @@ def weekday_pattern(sales_cube: pd.DataFrame) -> pd.DataFrame:
         {
             "calendar_days": sums["calendar_days"],
             "lines": sums["lines"],
-            "net_revenue": sums["net_revenue_cents"] / CENTS,
-            "mean_revenue_per_day": mean_per_day / CENTS,
+            "net_revenue": sums["net_revenue_cents"] / currency.cents,
+            "mean_revenue_per_day": mean_per_day / currency.cents,
             "index_to_mean": ratio(mean_per_day, overall),
         }
     ).reset_index()
@@ -133,14 +133,14 @@ def weekday_pattern(sales_cube: pd.DataFrame) -> pd.DataFrame:
 def _by_calendar_day(sales_cube: pd.DataFrame) -> pd.DataFrame:
     """Sums per day of the cover, 0 where nothing was sold."""
     sums = sum_by(sales_cube, _days(sales_cube))
-    return sums.reindex(_cover(sales_cube), fill_value=0)
+    return sums.reindex(cover(sales_cube), fill_value=0)
 
 
 def _days(sales_cube: pd.DataFrame) -> pd.Series:
     return sales_cube["day"].astype("datetime64[s]")
 
 
-def _cover(sales_cube: pd.DataFrame) -> pd.DatetimeIndex:
+def cover(sales_cube: pd.DataFrame) -> pd.DatetimeIndex:
     """Every day from the first to the last with a kept line."""
     days = _days(sales_cube)
     if days.empty:

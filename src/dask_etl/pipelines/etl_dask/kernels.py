@@ -13,24 +13,30 @@ import pyarrow.compute as pc
 
 from dask_etl.engine.partitions import Origin, Tables
 from dask_etl.retail import schema, summaries
+from dask_etl.retail.calendar import local
 from dask_etl.retail.features import add_features, fill_missing
-from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
 from dask_etl.retail.rules import (
     BIT,
-    SCREENED_COLUMNS,
+    broke,
     broken_rules,
     check_balance,
     check_thresholds,
+    is_rejected,
     reasons,
+    stayed,
 )
 from dask_etl.retail.summaries import Domain
 from dask_etl.retail.tables import ROW_LEDGER
 
-SURVEYED_COLUMNS = [*SCREENED_COLUMNS, *schema.LABEL_COLUMNS]
-_COUNTS = ["rows_read", "rows_kept", "rows_rejected", *schema.RULES]
+_COUNTS = [
+    name for name in ROW_LEDGER.schema.names if name not in ("source_file", "as_of")
+]
 
 
-def survey_partition(tables: Tables, as_of: datetime, cleaning: Cleaning) -> Tables:
+def survey_partition(
+    tables: Tables, as_of: datetime, cleaning: Cleaning, currency: Currency
+) -> Tables:
     """Note what the judgement of other partitions' rows depends on.
 
     Returns:
@@ -38,7 +44,8 @@ def survey_partition(tables: Tables, as_of: datetime, cleaning: Cleaning) -> Tab
         ``extent``: one row with the labels found and the first and last timestamp.
     """
     rows = tables["rows"]
-    kept = (broken_rules(rows, as_of, cleaning) == 0).nonzero()[0].astype(np.int32)
+    verdict = broken_rules(rows, as_of, cleaning, currency)
+    kept = (~is_rejected(verdict)).nonzero()[0].astype(np.int32)
     keys = pa.table(
         {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
     )
@@ -65,7 +72,7 @@ def merge_extents(partials: Sequence[pa.Table]) -> pa.Table:
     return pa.table(joined)
 
 
-def domain_of(extent: pa.Table) -> Domain:
+def domain_of(extent: pa.Table, calendar: Calendar) -> Domain:
     """Tell what there is from the joined extent of all partitions."""
     labels = {
         name: pa.array(
@@ -76,26 +83,29 @@ def domain_of(extent: pa.Table) -> Domain:
         )
         for name in schema.LABEL_COLUMNS
     }
-    first, last = (
-        extent[name].cast(schema.TIMESTAMP).drop_null().to_numpy()
-        for name in ("first", "last")
-    )
-    if not len(first):
+    first, last = pc.min(extent["first"]).as_py(), pc.max(extent["last"]).as_py()
+    if first is None:
         return Domain(labels, 0, 0)
-    first_month = int(first.min().astype("datetime64[M]").astype(int))
-    last_month = int(last.max().astype("datetime64[M]").astype(int))
+    ends = local(np.array([first, last], np.int64), calendar.timezone)
+    months = ends.astype("datetime64[us]").astype("datetime64[M]")
+    first_month, last_month = months.astype(np.int64).tolist()
     return Domain(labels, first_month, last_month - first_month + 1)
 
 
 def screen_partition(
-    tables: Tables, as_of: datetime, cleaning: Cleaning, later_copies: pa.Table
+    tables: Tables,
+    as_of: datetime,
+    cleaning: Cleaning,
+    currency: Currency,
+    later_copies: pa.Table,
 ) -> Tables:
     """Tell the rows that stay from those that do not, and count both.
 
     Args:
         tables: ``rows`` and their ``origin``.
         as_of: the moment the rows are judged at.
-        cleaning: the limits of their values.
+        cleaning: the limits of their values, and what becomes of which rows.
+        currency: how many cents are in a unit.
         later_copies: ``row`` numbers of this partition whose id came before.
 
     Returns:
@@ -103,15 +113,18 @@ def screen_partition(
         (``REJECTED_TRANSACTIONS``) and ``ledger`` (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
-    verdict = broken_rules(rows, as_of, cleaning)
+    verdict = broken_rules(rows, as_of, cleaning, currency)
     verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
-    bad = verdict.nonzero()[0]
+    is_bad = is_rejected(verdict)
+    bad, conspicuous = is_bad.nonzero()[0], verdict.nonzero()[0]
     segment, source_row = origin.locate(bad)
     return {
         **tables,
-        "kept": (verdict == 0).nonzero()[0],
+        "kept": (~is_bad).nonzero()[0],
         "rejected": _rejected(rows, bad, verdict[bad], origin, segment, source_row),
-        "ledger": _counts(origin, segment, verdict[bad]),
+        "ledger": _counts(
+            origin, origin.locate(conspicuous)[0], verdict[conspicuous], cleaning
+        ),
     }
 
 
@@ -125,7 +138,7 @@ def _rejected(
 ) -> pa.Table:
     rejected = rows.take(bad)
     for position, field in enumerate(rejected.schema):
-        if pa.types.is_floating(field.type):
+        if pa.types.is_floating(field.type) and field.name in schema.TAKEN:
             # NaN says no more than null does; one of them is enough for readers.
             values = rejected[field.name].combine_chunks()
             values = pa.array(values.to_numpy(zero_copy_only=False), from_pandas=True)
@@ -139,21 +152,26 @@ def _rejected(
     )
 
 
-def _counts(origin: Origin, segment: np.ndarray, verdict: np.ndarray) -> pa.Table:
+def _counts(
+    origin: Origin, segment: np.ndarray, verdict: np.ndarray, cleaning: Cleaning
+) -> pa.Table:
+    """Count the rows of every file, from those that broke a rule."""
     files = [name for name, _, _ in origin.segments]
     rows = np.array([rows for _, _, rows in origin.segments], np.int64)
-    rejected = np.bincount(segment, minlength=len(files))
-    broken = {
-        rule: np.bincount(segment[(verdict & bit) != 0], minlength=len(files))
-        for rule, bit in BIT.items()
-    }
+
+    def count(chosen: np.ndarray) -> np.ndarray:
+        return np.bincount(segment[chosen], minlength=len(files))
+
+    rejected = count(is_rejected(verdict))
     return pa.table(
         {
             "source_file": pa.array(files, pa.string()),
             "rows_read": rows,
             "rows_kept": rows - rejected,
             "rows_rejected": rejected,
-            **broken,
+            "rows_blanked": count(stayed(verdict, "blank", cleaning)),
+            "rows_excused": count(stayed(verdict, "keep", cleaning)),
+            **{rule: count(broke(verdict, rule)) for rule in schema.RULES},
         }
     )
 
@@ -176,20 +194,34 @@ def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.T
 
 
 def enrich_partition(
-    tables: Tables, domain: Domain, cleaning: Cleaning, features: Features
+    tables: Tables,
+    domain: Domain,
+    cleaning: Cleaning,
+    features: Features,
+    calendar: Calendar,
+    currency: Currency,
 ) -> Tables:
     """Fill what is missing in the kept rows and add the features."""
     rows, kept = tables.pop("rows"), tables.pop("kept")
     filled = fill_missing(rows, domain.labels, kept, cleaning)
-    return {**tables, "clean": add_features(filled, features)}
+    clean = add_features(filled, cleaning, features, calendar, currency)
+    return {**tables, "clean": clean}
 
 
-def summarise_partition(tables: Tables, domain: Domain) -> Tables:
-    """Add the partial ``cube`` and ``customers`` of the clean rows."""
+def summarise_partition(
+    tables: Tables, domain: Domain, calendar: Calendar, currency: Currency
+) -> Tables:
+    """Add the partial ``cube``, ``customers`` and ``orders`` of the clean rows.
+
+    There are orders only where lines have an ``order_id``.
+    """
     clean = tables["clean"]
-    measured = summaries.measures(clean)
-    return {
+    measured = summaries.measures(clean, currency)
+    made = {
         **tables,
-        "cube": summaries.cube_partial(clean, measured),
-        "customers": summaries.customers_partial(clean, domain, measured),
+        "cube": summaries.cube_partial(clean, measured, calendar),
+        "customers": summaries.customers_partial(clean, domain, measured, currency),
     }
+    if "order_id" in clean.column_names:
+        made["orders"] = summaries.orders_partial(clean, measured)
+    return made

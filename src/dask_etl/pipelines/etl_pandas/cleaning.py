@@ -5,10 +5,10 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
-from dask_etl.retail.conform import IDS, check_exact_ids
-from dask_etl.retail.parameters import Cleaning
+from dask_etl.retail.conform import IDS, check_columns, check_exact_ids
+from dask_etl.retail.parameters import Cleaning, Currency
 from dask_etl.retail.rules import check_balance, check_thresholds
-from dask_etl.retail.schema import RULES, raw
+from dask_etl.retail.schema import OPTIONAL, RULES, raw
 from dask_etl.retail.totals import EXACT, MILLIONTHS
 
 RAW_COLUMNS = raw().names
@@ -17,10 +17,15 @@ ORIGIN = ["source_file", "source_row"]
 
 NUMBERS = ["amount", "discount", "rating"]
 LABELS = ["product_category", "region"]
+BLANKED = {"discount_out_of_range": "discount", "rating_out_of_range": "rating"}
+"""What a rule takes away whose action is ``blank``."""
 
 
 def screen(
-    raw_transactions: pd.DataFrame, as_of: datetime, cleaning: Cleaning
+    raw_transactions: pd.DataFrame,
+    as_of: datetime,
+    cleaning: Cleaning,
+    currency: Currency,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Part the sales from the rows that break a rule, and keep the books.
 
@@ -28,35 +33,41 @@ def screen(
         raw_transactions: raw columns in raw order, with ``source_file`` and
             ``source_row``; rows that do not have these count as one file.
         as_of: later timestamps are in the future.
-        cleaning: the limits of values, and how many rejected rows to bear.
+        cleaning: the limits of values, what becomes of rows that break a rule, and how
+            many rejected ones to bear.
+        currency: how many cents are in a unit.
 
     Returns:
-        kept: rows that break no rule, as they came.
+        kept: rows that no rule rejects, as they came, but what is to be blanked.
         rejected: ``REJECTED_TRANSACTIONS``, raw values and ``reasons``, in raw order.
         row_ledger: ``ROW_LEDGER``, one row per source file.
 
     Raises:
         ThresholdExceeded: more rows break a rule than ``cleaning`` allows.
+        SchemaError: ``cleaning`` asks for a column that is not there.
     """
-    lines = conform(raw_transactions)
-    broken = broken_rules(lines, as_of, cleaning)
-    is_rejected = broken.any(axis=1)
+    check_columns(raw_transactions.columns, cleaning)
+    lines = conform(raw_transactions, cleaning)
+    broken = broken_rules(lines, as_of, cleaning, currency)
+    rejecting = broken & ~excused(lines, broken, cleaning)
+    is_rejected = rejecting.any(axis=1)
 
-    rejected = lines[is_rejected]
-    rejected = rejected[RAW_COLUMNS].assign(
-        reasons=list_reasons(broken[is_rejected]), **rejected[ORIGIN]
-    )
-    row_ledger = count_rows(lines["source_file"], broken, is_rejected, as_of)
+    rejected = lines[is_rejected].assign(reasons=list_reasons(rejecting[is_rejected]))
+    further = lines.columns.difference([*RAW_COLUMNS, *ORIGIN], sort=False)
+    rejected = rejected[[*RAW_COLUMNS, "reasons", *ORIGIN, *further]]
+    kept = blank(lines[~is_rejected], broken[~is_rejected], cleaning)
+    row_ledger = count_rows(lines["source_file"], broken, is_rejected, as_of, cleaning)
     check_balance(row_ledger)
     check_thresholds(row_ledger, cleaning)
-    return lines[~is_rejected], rejected.reset_index(drop=True), row_ledger
+    return kept, rejected.reset_index(drop=True), row_ledger
 
 
-def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
+def conform(raw_transactions: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
     """Return raw columns and origin, numbered from 0, in the types the rules expect.
 
     Only columns that arrive as something else are converted, such as one that is
-    all null and therefore of no type. Timestamps without a zone are UTC.
+    all null and therefore of no type. Timestamps without a zone are UTC. Of further
+    columns those that are to be kept stay.
     """
     lines = raw_transactions.reset_index(drop=True)
     if not set(ORIGIN) <= set(lines):
@@ -64,8 +75,10 @@ def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
             source_file=pd.Categorical(["raw_transactions"]).repeat(len(lines)),
             source_row=lines.index,
         )
-    lines = lines[[*RAW_COLUMNS, *ORIGIN]].astype({"source_file": "category"})
-    for name in lines[list(IDS)].select_dtypes("float"):
+    optional = [name for name in OPTIONAL.names if name in lines]
+    lines = lines[[*RAW_COLUMNS, *ORIGIN, *optional, *cleaning.keep]]
+    lines = lines.astype({"source_file": "category"})
+    for name in lines[lines.columns.intersection([*IDS])].select_dtypes("float"):
         check_exact_ids(lines[name].abs().max(), name, "raw_transactions")
         lines[name] = lines[name].astype("Int64")
     timestamp = pd.to_datetime(lines["timestamp"], utc=True).dt.as_unit("us")
@@ -74,17 +87,18 @@ def conform(raw_transactions: pd.DataFrame) -> pd.DataFrame:
             **dict.fromkeys(NUMBERS, "float64"),
             **dict.fromkeys(LABELS, "str"),
             "is_returned": "boolean",
+            **dict.fromkeys(lines.columns.intersection(["line_total"]), "float64"),
         }
     )
 
 
 def broken_rules(
-    lines: pd.DataFrame, as_of: datetime, cleaning: Cleaning
+    lines: pd.DataFrame, as_of: datetime, cleaning: Cleaning, currency: Currency
 ) -> pd.DataFrame:
     """Return one boolean column per rule of ``schema.RULES``: does the row break it?
 
     NaN and ±inf count as missing, and what is missing breaks no rule on its range.
-    Duplicates are judged among the rows that break no other rule; the first stays.
+    Duplicates are judged among the rows that no other rule rejects; the first stays.
     """
     amount, quantity = finite(lines["amount"]), finite(lines["quantity"])
     discount, rating = finite(lines["discount"]), finite(lines["rating"])
@@ -96,19 +110,47 @@ def broken_rules(
             "missing_amount": amount.isna(),
             "missing_quantity": quantity.isna(),
             "non_positive_amount": amount <= 0,
-            "non_positive_quantity": quantity <= 0,
+            "non_positive_quantity": quantity == 0
+            if cleaning.returns == "negative_lines"
+            else quantity <= 0,
             "discount_out_of_range": (discount < 0) | (discount > 1),
             "rating_out_of_range": (rating < 1) | (rating > 5),
             "value_out_of_range": is_out_of_range(
-                amount, quantity, lines["timestamp"], cleaning
+                amount, quantity, lines["timestamp"], cleaning, currency
             ),
             "future_timestamp": lines["timestamp"] > as_of,
         }
     )
-    valid_ids = lines.loc[~broken.any(axis=1), "transaction_id"]
+    if cleaning.revenue == "total":
+        total = finite(lines["line_total"])
+        broken["value_out_of_range"] |= (total * quantity < 0) | (
+            (total * currency.cents).abs() >= EXACT
+        )
+    is_rejected = (broken & ~excused(lines, broken, cleaning)).any(axis=1)
+    valid_ids = lines.loc[~is_rejected, "transaction_id"]
     repeated = valid_ids.duplicated(keep="first")
     broken["duplicate_transaction_id"] = repeated.reindex(lines.index, fill_value=False)
     return broken[list(RULES)]
+
+
+def excused(
+    lines: pd.DataFrame, broken: pd.DataFrame, cleaning: Cleaning
+) -> pd.DataFrame:
+    """Tell which broken rules let the row stay, by their action."""
+    does_stay = pd.DataFrame(
+        {rule: broken[rule] & (cleaning.action(rule) != "reject") for rule in broken}
+    )
+    # What is free may stay; what costs less than nothing is a mistake.
+    does_stay["non_positive_amount"] &= finite(lines["amount"]) == 0
+    return does_stay
+
+
+def blank(kept: pd.DataFrame, broken: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
+    """Make values null that broke a rule whose action is that."""
+    for rule, column in BLANKED.items():
+        if cleaning.action(rule) == "blank":
+            kept = kept.assign(**{column: kept[column].mask(broken[rule])})
+    return kept
 
 
 def is_blank(ids: pd.Series) -> pd.Series:
@@ -120,7 +162,11 @@ def is_blank(ids: pd.Series) -> pd.Series:
 
 
 def is_out_of_range(
-    amount: pd.Series, quantity: pd.Series, timestamp: pd.Series, cleaning: Cleaning
+    amount: pd.Series,
+    quantity: pd.Series,
+    timestamp: pd.Series,
+    cleaning: Cleaning,
+    currency: Currency,
 ) -> pd.Series:
     """Tell the rows that no limit, or no sum in whole cents, has room for.
 
@@ -134,7 +180,7 @@ def is_out_of_range(
         (amount.abs() > limits.amount)
         | (quantity.abs() > limits.quantity)
         | (too_fine & quantity.notna())
-        | ((amount * quantity * 100).abs() >= EXACT)
+        | ((amount * quantity * currency.cents).abs() >= EXACT)
         | (timestamp < limits.timestamp)
     )
 
@@ -163,32 +209,38 @@ def count_rows(
     broken: pd.DataFrame,
     is_rejected: pd.Series,
     as_of: datetime,
+    cleaning: Cleaning,
 ) -> pd.DataFrame:
     """Return how many rows of each file were read, kept, and rejected by each rule.
 
     Args:
         source_file: of every row; its categories are all files, in raw order.
         broken: the rules broken by each row.
-        is_rejected: whether that is any.
+        is_rejected: whether one of them rejects it.
         as_of: recorded with every file.
+        cleaning: what the other rules do.
 
     Returns:
         ``ROW_LEDGER``, in raw order, files without rows included.
     """
-    by_file = {
-        "rows_read": source_file,
-        "rows_kept": source_file[~is_rejected],
-        "rows_rejected": source_file[is_rejected],
+    rules = {
+        action: [rule for rule in broken if cleaning.action(rule) == action]
+        for action in ("blank", "keep")
     }
-    counts = {
-        name: files.groupby(files, observed=False).size()
-        for name, files in by_file.items()
-    }
-    rejected = by_file["rows_rejected"]
-    rules = broken[is_rejected].groupby(rejected, observed=False).sum()
+    rows = pd.DataFrame(
+        {
+            "rows_read": True,
+            "rows_kept": ~is_rejected,
+            "rows_rejected": is_rejected,
+            "rows_blanked": ~is_rejected & broken[rules["blank"]].any(axis=1),
+            "rows_excused": ~is_rejected & broken[rules["keep"]].any(axis=1),
+            **broken,
+        },
+        index=source_file.index,
+    )
     return (
-        pd.DataFrame(counts)
-        .join(rules)
+        rows.groupby(source_file, observed=False)
+        .sum()
         .astype("int64")
         .rename_axis("source_file")
         .reset_index()

@@ -6,41 +6,63 @@ from dask_etl.pipelines.as_of import resolve_as_of_node
 
 from .cleaning import screen
 from .enrichment import enrich
-from .summaries import summarise_customers, summarise_sales
+from .summaries import summarise_customers, summarise_orders, summarise_sales
 
 
 def create_pipeline() -> Pipeline:
-    """Return the pipeline from raw rows to the two summary tables."""
+    """Return the pipeline from raw rows to the summary tables."""
     engine = Pipeline(
         [
             Node(
                 func=screen,
-                inputs=["raw_transactions@pandas", "as_of", "params:cleaning"],
+                inputs=[
+                    "raw_transactions@pandas",
+                    "as_of",
+                    "params:cleaning",
+                    "params:currency",
+                ],
                 outputs=["kept", "rejected_transactions", "row_ledger"],
                 name="screen",
             ),
             Node(
                 func=enrich,
-                inputs=["kept", "params:cleaning", "params:features"],
+                inputs=[
+                    "kept",
+                    "params:cleaning",
+                    "params:features",
+                    "params:calendar",
+                    "params:currency",
+                ],
                 outputs="clean_transactions",
                 name="enrich",
             ),
             Node(
                 func=summarise_sales,
-                inputs="clean_transactions",
+                inputs=["clean_transactions", "params:calendar", "params:currency"],
                 outputs="sales_cube",
                 name="summarise_sales",
             ),
             Node(
                 func=summarise_customers,
-                inputs="clean_transactions",
+                inputs=["clean_transactions", "params:currency"],
                 outputs="customers",
                 name="summarise_customers",
+            ),
+            Node(
+                func=summarise_orders,
+                inputs=["clean_transactions", "params:currency"],
+                outputs="orders",
+                name="summarise_orders",
             ),
         ],
         namespace="pandas",
         inputs={"raw_transactions@pandas", "as_of"},
-        parameters={"params:cleaning", "params:features"},
+        parameters={
+            "params:cleaning",
+            "params:features",
+            "params:calendar",
+            "params:currency",
+        },
         tags=["etl_pandas"],
     )
     return Pipeline([resolve_as_of_node()]) + engine

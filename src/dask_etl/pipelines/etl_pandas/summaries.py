@@ -1,36 +1,43 @@
-"""The two summary tables that carry every analysis."""
+"""The summary tables that carry every analysis."""
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.retail.tables import SALES_CUBE
+from dask_etl.retail.parameters import Calendar, Currency
+from dask_etl.retail.tables import ORDERS, SALES_CUBE
 from dask_etl.retail.totals import MILLIONTHS, check_round_trip, check_total
 
 from .cleaning import LABELS
+from .enrichment import local_time
 
 
-def summarise_sales(clean: pd.DataFrame) -> pd.DataFrame:
+def summarise_sales(
+    clean: pd.DataFrame, calendar: Calendar, currency: Currency
+) -> pd.DataFrame:
     """Add up lines per day × region × product category.
 
     Returns:
-        ``SALES_CUBE``, sorted by the three; days are UTC.
+        ``SALES_CUBE``, sorted by the three; days are local.
 
     Raises:
         InexactTotal: a total is too large to be exact.
     """
     keys = [
-        clean["timestamp"].dt.tz_localize(None).dt.floor("D").rename("day"),
+        local_time(clean["timestamp"], calendar).dt.floor("D").rename("day"),
         sorted_categories(clean["region"]),
         sorted_categories(clean["product_category"]),
     ]
-    sums = measures(clean).groupby(keys, observed=True).sum()
+    sums = measures(clean, currency).groupby(keys, observed=True).sum()
     cube = in_units(sums).reset_index()
     return cube.astype(dict.fromkeys(LABELS, "str"))[SALES_CUBE.schema.names]
 
 
-def summarise_customers(clean: pd.DataFrame) -> pd.DataFrame:
+def summarise_customers(clean: pd.DataFrame, currency: Currency) -> pd.DataFrame:
     """Add up lines per customer, and list where and when each one bought.
+
+    Lines of nobody known are left out. Who only returned something has bought nothing:
+    no first purchase, no regions.
 
     Returns:
         ``CUSTOMERS``, sorted by customer.
@@ -38,42 +45,66 @@ def summarise_customers(clean: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InexactTotal: a total is too large to be exact.
     """
-    by_customer = clean["customer_id"]
-    sums = measures(clean).groupby(by_customer).sum()
-    purchases = clean["timestamp"].groupby(by_customer)
-    return (
-        in_units(sums)
-        .assign(
-            first_purchase=purchases.min(),
-            last_purchase=purchases.max(),
-            regions=list_labels(clean, "region"),
-            product_categories=list_labels(clean, "product_category"),
-            months=list_months(clean),
-        )
-        .reset_index()
+    sums = measures(clean, currency).groupby(clean["customer_id"]).sum()
+    bought = clean[(clean["quantity"] > 0) & clean["customer_id"].notna()]
+    purchases = bought["timestamp"].groupby(bought["customer_id"])
+    customers = in_units(sums).assign(
+        first_purchase=purchases.min(),
+        last_purchase=purchases.max(),
+        regions=list_labels(bought, "region", sums.index),
+        product_categories=list_labels(bought, "product_category", sums.index),
+        months=list_months(bought, sums.index),
     )
+    if "order_id" in clean:
+        orders = bought["order_id"].groupby(bought["customer_id"]).nunique()
+        customers["orders"] = orders.reindex(sums.index, fill_value=0).astype("int64")
+    customers = customers.reset_index()
+    # Customers are known, so their numbers need no room for nulls.
+    numbers = customers[["customer_id"]].select_dtypes("Int64")
+    return customers.astype(dict.fromkeys(numbers, "int64"))
 
 
-def measures(clean: pd.DataFrame) -> pd.DataFrame:
+def summarise_orders(clean: pd.DataFrame, currency: Currency) -> pd.DataFrame:
+    """Add up lines per order, which is an ``order_id`` of one customer or of nobody known.
+
+    Returns:
+        ``ORDERS``, sorted by order and customer; empty where lines have no orders.
+
+    Raises:
+        InexactTotal: a total is too large to be exact.
+    """
+    names = ORDERS.schema.names
+    if "order_id" not in clean:
+        nothing = clean.iloc[:0].assign(order_id=pd.Series(dtype="int64"))
+        return summarise_orders(nothing, currency)
+    keys = [clean["order_id"], clean["customer_id"]]
+    sums = measures(clean, currency).groupby(keys, dropna=False).sum()
+    orders = in_units(sums).reset_index()
+    orders = orders[orders["order_id"].notna()].sort_values(["order_id", "customer_id"])
+    return orders[names].reset_index(drop=True)
+
+
+def measures(clean: pd.DataFrame, currency: Currency) -> pd.DataFrame:
     """Return what each line adds to the sums: whole numbers, all int64.
 
     Ratings, and quantities with decimals, are in millionths, so that their order does
-    not matter; :func:`in_units` turns their sums back.
+    not matter; :func:`in_units` turns their sums back. A line of negative quantity is a
+    return, and no sale.
     """
-    cents = (clean["revenue"] * 100).round().astype("int64")
-    is_returned = clean["is_returned"]
-    quantity, rating = clean["quantity"], clean["rating"]
+    cents = (clean["revenue"] * currency.cents).round().astype("int64")
+    is_sale, is_returned = clean["quantity"] > 0, clean["is_returned"]
+    units, quantity = "units", clean["quantity"]
+    if pd.api.types.is_float_dtype(quantity):
+        units, quantity = "unit_millionths", in_millionths(quantity)
+    rating = clean["rating"].where(is_sale)
     added = pd.DataFrame(
         {
-            "lines": 1,
-            **(
-                {"unit_millionths": in_millionths(quantity)}
-                if pd.api.types.is_float_dtype(quantity)
-                else {"units": quantity}
-            ),
-            "revenue_cents": cents,
+            "lines": is_sale.astype("int64"),
+            units: quantity.where(is_sale, 0),
+            "revenue_cents": cents.where(is_sale, 0),
             "returned_lines": is_returned.astype("int64"),
-            "returned_revenue_cents": cents.where(is_returned, 0),
+            f"returned_{units}": quantity.abs().where(is_returned, 0),
+            "returned_revenue_cents": cents.abs().where(is_returned, 0),
             "rating_millionths": in_millionths(rating.fillna(0)),
             "rating_count": rating.notna().astype("int64"),
         },
@@ -91,7 +122,11 @@ def in_millionths(numbers: pd.Series) -> pd.Series:
 
 def in_units(sums: pd.DataFrame) -> pd.DataFrame:
     """Turn sums of millionths into units and ratings."""
-    told = {"unit_millionths": "units", "rating_millionths": "rating_sum"}
+    told = {
+        "unit_millionths": "units",
+        "returned_unit_millionths": "returned_units",
+        "rating_millionths": "rating_sum",
+    }
     for name in sums.columns.intersection([*told]):
         check_round_trip(name, sums[name].to_numpy())
         sums[name] = sums[name] / MILLIONTHS
@@ -104,16 +139,18 @@ def sorted_categories(labels: pd.Series) -> pd.Series:
     return labels.cat.reorder_categories(sorted(labels.cat.categories))
 
 
-def list_labels(clean: pd.DataFrame, name: str) -> pd.Series:
+def list_labels(bought: pd.DataFrame, name: str, customers: pd.Index) -> pd.Series:
     """List every customer's labels in one column, sorted, without repetition."""
-    pairs = distinct_pairs(clean["customer_id"], sorted_categories(clean[name]))
-    return to_lists(pairs["customer_id"], pa.array(pairs[name].astype("str")))
+    pairs = distinct_pairs(bought["customer_id"], sorted_categories(bought[name]))
+    return to_lists(
+        pairs["customer_id"], pa.array(pairs[name].astype("str")), customers
+    )
 
 
-def list_months(clean: pd.DataFrame) -> pd.Series:
+def list_months(bought: pd.DataFrame, customers: pd.Index) -> pd.Series:
     """List the first days of the months in which every customer bought, sorted."""
-    number = clean["year"].astype("int64") * 12 + clean["month"]
-    pairs = distinct_pairs(clean["customer_id"], number.rename("number"))
+    number = bought["year"].astype("int64") * 12 + bought["month"]
+    pairs = distinct_pairs(bought["customer_id"], number.rename("number"))
     months = pd.DataFrame(
         {
             "year": (pairs["number"] - 1) // 12,
@@ -121,9 +158,8 @@ def list_months(clean: pd.DataFrame) -> pd.Series:
             "day": 1,
         }
     )
-    return to_lists(
-        pairs["customer_id"], pa.array(pd.to_datetime(months)).cast(pa.date32())
-    )
+    days = pa.array(pd.to_datetime(months)).cast(pa.date32())
+    return to_lists(pairs["customer_id"], days, customers)
 
 
 def distinct_pairs(customer_id: pd.Series, values: pd.Series) -> pd.DataFrame:
@@ -132,13 +168,16 @@ def distinct_pairs(customer_id: pd.Series, values: pd.Series) -> pd.DataFrame:
     return pairs.sort_values([*pairs.columns])
 
 
-def to_lists(customer_id: pd.Series, values: pa.Array) -> pd.Series:
-    """Gather values into one list per customer; both in the order of the customers.
+def to_lists(
+    customer_id: pd.Series, values: pa.Array, customers: pd.Index
+) -> pd.Series:
+    """Gather values into one list per customer; all in the order of the customers.
 
     ``groupby().agg(list)`` would call Python once per customer; here the values stay
     one column, and a list is where it starts and ends.
     """
     lengths = customer_id.groupby(customer_id).size()
+    lengths = lengths.reindex(customers, fill_value=0)
     offsets = pa.array([0, *lengths.cumsum()], pa.int32())
     lists = pa.ListArray.from_arrays(offsets, values)
     # Plain objects: the name of an Arrow list type in a file's metadata would keep

@@ -83,6 +83,8 @@ def _decoded(values: pa.Array) -> pa.Array:
         values = values.dictionary_decode()
     if types.is_string(values.type):
         values = values.cast(pa.large_string())
+    elif types.is_date(values.type):
+        values = values.cast(pa.timestamp("ms"))
     return values
 
 
