@@ -23,7 +23,9 @@ from dask_etl.engine.cluster import reuse_freed_memory
 from dask_etl.engine.partitions import Partitions
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.retail import summaries
-from dask_etl.retail.parameters import Cleaning, Features
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
+from dask_etl.retail.rules import SCREENED_COLUMNS
+from dask_etl.retail.schema import LABEL_COLUMNS
 from dask_etl.retail.tables import CLEAN_TRANSACTIONS, RAW_TRANSACTIONS
 from dask_etl.storage.parts import PartWriter
 
@@ -37,7 +39,9 @@ def main(folder: str) -> None:
     raw = DaskParquetDataset(
         filepath=folder, schema="raw_transactions", rows_per_partition=500_000
     ).load()
-    surveyed = Partitions.of(raw, RAW_TRANSACTIONS, kernels.SURVEYED_COLUMNS)
+    calendar, currency = Calendar(), Currency()
+    columns = [*SCREENED_COLUMNS, *LABEL_COLUMNS]
+    surveyed = Partitions.of(raw, RAW_TRANSACTIONS, columns)
     partitions = Partitions.of(raw, RAW_TRANSACTIONS)
     item = partitions.items[min(1, len(partitions.items) - 1)]
     cleaning = Cleaning()
@@ -54,24 +58,29 @@ def main(folder: str) -> None:
 
     keys = timed("survey: read", lambda: surveyed.source(item))
     survey = timed(
-        "survey: rules, keys", lambda: kernels.survey_partition(keys, AS_OF, cleaning)
+        "survey: rules, keys",
+        lambda: kernels.survey_partition(keys, AS_OF, cleaning, currency),
     )
-    domain = kernels.domain_of(survey["extent"])
+    domain = kernels.domain_of(survey["extent"], calendar)
     none_dropped = pa.table({"row": pa.array([], pa.int32())})
     tables = timed("read", lambda: partitions.source(item))
     screened = timed(
         "screen: rules, filter, rejects",
-        lambda: kernels.screen_partition(tables, AS_OF, cleaning, none_dropped),
+        lambda: kernels.screen_partition(
+            tables, AS_OF, cleaning, currency, none_dropped
+        ),
     )
     clean = timed(
         "enrich: gaps, money, calendar",
-        lambda: kernels.enrich_partition(dict(screened), domain, cleaning, Features()),
+        lambda: kernels.enrich_partition(
+            dict(screened), domain, cleaning, Features(), calendar, currency
+        ),
     )["clean"]
-    measured = timed("summarise: measures", lambda: summaries.measures(clean))
-    timed("summarise: cube", lambda: summaries.cube_partial(clean, measured))
+    measured = timed("summarise: measures", lambda: summaries.measures(clean, currency))
+    timed("summarise: cube", lambda: summaries.cube_partial(clean, measured, calendar))
     timed(
         "summarise: customers",
-        lambda: summaries.customers_partial(clean, domain, measured),
+        lambda: summaries.customers_partial(clean, domain, measured, currency),
     )
     written = clean.cast(CLEAN_TRANSACTIONS.schema_for(partitions.schema))
     with tempfile.TemporaryDirectory() as target:

@@ -25,7 +25,7 @@ README = (ROOT / "README.md").read_text()
 DICTIONARY = (ROOT / "docs" / "data_dictionary.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
-IDS = {"transaction_id", "customer_id"}
+IDS = {"transaction_id", "customer_id", "order_id"}
 TABLES = [table.name for table in known_tables()]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -100,6 +100,13 @@ def test_the_dictionary_has_every_column_as_it_is(table):
             "yes" if field.nullable else "no",
         )
         for field in find_table(table).schema
+    ] + [
+        (
+            f"`{field.name}`",
+            words(field.name, field.type),
+            f"{'yes' if field.nullable else 'no'}, optional",
+        )
+        for field in find_table(table).optional
     ]
 
 
@@ -124,8 +131,11 @@ def test_the_dictionary_explains_every_column():
 
 def test_the_dictionary_has_every_rule_in_order():
     rules = cells(section("Cleaning rules", "##"))
-    assert [name for name, _ in rules] == [f"`{rule}`" for rule in schema.RULES]
-    assert all(condition for _, condition in rules)
+    assert [name for name, *_ in rules] == [f"`{rule}`" for rule in schema.RULES]
+    for name, condition, actions in rules:
+        assert condition
+        found = re.findall(r"`(blank|keep)`", actions)
+        assert found == [*schema.ACTIONS.get(name.strip("`"), ())], name
 
 
 def test_the_dictionary_has_the_segments_of_the_parameters():

@@ -195,7 +195,10 @@ def ledger(rejected_rows, files, as_of):
             "source_file",
             "rows_read",
             (col("rows_read") - col("rows_rejected")).alias("rows_kept"),
-            *counts,
+            "rows_rejected",
+            lit(0).cast(DataType.int64()).alias("rows_blanked"),
+            lit(0).cast(DataType.int64()).alias("rows_excused"),
+            *RULES,
             lit(as_of).cast(DataType.timestamp("us", "UTC")).alias("as_of"),
         )
     )
@@ -215,6 +218,7 @@ def measured(lines):
     ).with_columns(
         {
             "month_start": date_sub(col("day"), col("day").day() - 1),
+            "returned_units": col("quantity") * col("returned_lines"),
             "returned_revenue_cents": col("revenue_cents") * col("returned_lines"),
         }
     )
@@ -225,6 +229,7 @@ SUMS = [
     col("quantity").sum().alias("units"),
     col("revenue_cents").sum(),
     col("returned_lines").sum(),
+    col("returned_units").sum(),
     col("returned_revenue_cents").sum(),
     col("millionths").sum().alias("rating_sum"),
     col("millionths").count().cast(DataType.int64()).alias("rating_count"),

@@ -131,6 +131,7 @@ def measures(table):
         units=table["quantity"],
         revenue_cents=cents,
         returned_lines=table["is_returned"].astype("int64"),
+        returned_units=table["quantity"].where(table["is_returned"], 0),
         returned_revenue_cents=cents.where(table["is_returned"], 0),
         rating_sum=(table["rating"] * 1_000_000).round().fillna(0).astype("int64"),
         rating_count=table["rating"].notnull().astype("int64"),
@@ -142,6 +143,7 @@ SUMS = [
     "units",
     "revenue_cents",
     "returned_lines",
+    "returned_units",
     "returned_revenue_cents",
     "rating_sum",
     "rating_count",
@@ -189,7 +191,13 @@ def ledger(files, rejected, as_of):
     reasons = rejected.explode("reasons")
     by_rule = pd.crosstab(reasons["source_file"], reasons["reasons"])
     table = pd.DataFrame(
-        {"rows_read": read, "rows_kept": read - lost, "rows_rejected": lost}
+        {
+            "rows_read": read,
+            "rows_kept": read - lost,
+            "rows_rejected": lost,
+            "rows_blanked": 0,
+            "rows_excused": 0,
+        }
     )
     by_rule = by_rule.reindex(index=names, columns=RULES, fill_value=0)
     table = pd.concat([table, by_rule], axis=1).astype("int64").assign(as_of=as_of)

@@ -219,6 +219,8 @@ SELECT
     rows_read,
     rows_read - coalesce(rows_rejected, 0) AS rows_kept,
     coalesce(rows_rejected, 0) AS rows_rejected,
+    0 AS rows_blanked,
+    0 AS rows_excused,
     {", ".join(f"coalesce({rule}, 0) AS {rule}" for rule in RULES)},
     arrow_cast({{as_of}}, 'Timestamp(Microsecond, Some("UTC"))') AS as_of
 FROM files LEFT JOIN broken ON source_file = broken_file
@@ -238,6 +240,7 @@ SUMS = """
     sum(quantity) AS units,
     sum(cents) AS revenue_cents,
     sum(returned) AS returned_lines,
+    sum(quantity * returned) AS returned_units,
     sum(cents * returned) AS returned_revenue_cents,
     CAST(coalesce(sum(millionths), 0) AS DOUBLE) / 1000000 AS rating_sum,
     count(millionths) AS rating_count
@@ -279,7 +282,7 @@ def customers(context):
         lists.append(f"{name}_of({name}) AS {name}")
     return f"""
     SELECT
-        customer_id, lines, units, revenue_cents, returned_lines,
+        customer_id, lines, units, revenue_cents, returned_lines, returned_units,
         returned_revenue_cents, rating_sum, rating_count,
         first_purchase, last_purchase, {", ".join(lists)}
     FROM (

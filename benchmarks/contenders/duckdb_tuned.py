@@ -147,6 +147,8 @@ SELECT
     rows_read,
     rows_read - coalesce(rows_rejected, 0) AS rows_kept,
     coalesce(rows_rejected, 0) AS rows_rejected,
+    0 AS rows_blanked,
+    0 AS rows_excused,
     {", ".join(f"coalesce({rule}, 0) AS {rule}" for rule in RULES)},
     getvariable('as_of') AS as_of
 FROM files LEFT JOIN rejected USING (source_file)
@@ -158,6 +160,7 @@ SUMS = """
     sum(quantity)::BIGINT AS units,
     sum((revenue * 100)::BIGINT)::BIGINT AS revenue_cents,
     count(*) FILTER (is_returned) AS returned_lines,
+    coalesce(sum(quantity) FILTER (is_returned), 0)::BIGINT AS returned_units,
     coalesce(sum((revenue * 100)::BIGINT) FILTER (is_returned), 0)::BIGINT
         AS returned_revenue_cents,
     coalesce(sum((rating * 1e6)::BIGINT), 0)::BIGINT / 1e6 AS rating_sum,
@@ -228,7 +231,7 @@ def customers(database):
         )
     return f"""
     SELECT
-        customer_id, lines, units, revenue_cents, returned_lines,
+        customer_id, lines, units, revenue_cents, returned_lines, returned_units,
         returned_revenue_cents, rating_sum, rating_count,
         first_purchase, last_purchase, {", ".join(lists)}
     FROM (

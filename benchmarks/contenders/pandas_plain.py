@@ -111,7 +111,16 @@ def ledger(raw, broken, rejected, as_of):
     table = by_rule.assign(
         rows_read=rows_read, rows_kept=rows_read - by_rule["rows_rejected"]
     )
-    table = table[["rows_read", "rows_kept", "rows_rejected", *RULES]].astype("int64")
+    table = table.assign(rows_blanked=0, rows_excused=0)[
+        [
+            "rows_read",
+            "rows_kept",
+            "rows_rejected",
+            "rows_blanked",
+            "rows_excused",
+            *RULES,
+        ]
+    ].astype("int64")
     return table.assign(as_of=as_of).reset_index().astype({"source_file": "str"})
 
 
@@ -149,6 +158,7 @@ def measures(table):
         day=day,
         cents=cents,
         is_returned=table["is_returned"],
+        returned_quantity=table["quantity"].where(table["is_returned"], 0),
         returned_cents=cents.where(table["is_returned"], 0),
         millionths=millionths,
     )
@@ -159,6 +169,7 @@ SUMS = {
     "units": ("quantity", "sum"),
     "revenue_cents": ("cents", "sum"),
     "returned_lines": ("is_returned", "sum"),
+    "returned_units": ("returned_quantity", "sum"),
     "returned_revenue_cents": ("returned_cents", "sum"),
     "rating_sum": ("millionths", "sum"),
     "rating_count": ("rating", "count"),

@@ -195,7 +195,10 @@ def ledger(rejected_transactions, offsets, as_of):
             "source_file",
             "rows_read",
             (pl.col("rows_read") - pl.col("rows_rejected")).alias("rows_kept"),
-            *counts,
+            "rows_rejected",
+            pl.lit(0, pl.Int64).alias("rows_blanked"),
+            pl.lit(0, pl.Int64).alias("rows_excused"),
+            *RULES,
             pl.lit(as_of).dt.cast_time_unit("us").alias("as_of"),
         )
     )
@@ -215,6 +218,7 @@ def measured(lines):
         "month",
         day=pl.col("timestamp").dt.replace_time_zone(None).dt.date(),
         cents=cents,
+        returned_quantity=pl.col("quantity") * pl.col("is_returned"),
         returned_cents=cents * pl.col("is_returned"),
         millionths=(pl.col("rating") * 1_000_000).round().cast(pl.Int64),
     )
@@ -225,6 +229,7 @@ SUMS = [
     pl.col("quantity").sum().alias("units"),
     pl.col("cents").sum().alias("revenue_cents"),
     pl.col("is_returned").sum().cast(pl.Int64).alias("returned_lines"),
+    pl.col("returned_quantity").sum().alias("returned_units"),
     pl.col("returned_cents").sum().alias("returned_revenue_cents"),
     pl.col("millionths").sum().alias("rating_sum"),
     pl.col("millionths").count().cast(pl.Int64).alias("rating_count"),

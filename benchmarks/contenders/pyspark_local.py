@@ -183,6 +183,8 @@ SELECT
     rows_read,
     rows_read - coalesce(rows_rejected, 0) AS rows_kept,
     coalesce(rows_rejected, 0) AS rows_rejected,
+    0 AS rows_blanked,
+    0 AS rows_excused,
     {", ".join(f"coalesce({rule}, 0) AS {rule}" for rule in RULES)},
     timestamp_micros({{as_of}}) AS as_of
 FROM files LEFT JOIN broken ON source_file = broken_file
@@ -200,6 +202,7 @@ SUMS = """
     sum(quantity) AS units,
     sum(cents) AS revenue_cents,
     count_if(is_returned) AS returned_lines,
+    sum(if(is_returned, quantity, 0)) AS returned_units,
     sum(if(is_returned, cents, 0)) AS returned_revenue_cents,
     coalesce(sum(millionths), 0) / 1000000D AS rating_sum,
     count(millionths) AS rating_count
@@ -242,7 +245,7 @@ def customers(spark):
         lists.append(f"array_compact(array({members})) AS {name}")
     return f"""
     SELECT
-        customer_id, lines, units, revenue_cents, returned_lines,
+        customer_id, lines, units, revenue_cents, returned_lines, returned_units,
         returned_revenue_cents, rating_sum, rating_count,
         first_purchase, last_purchase, {", ".join(lists)}
     FROM (

@@ -82,7 +82,7 @@ def _scores(value: Any) -> Any:
 
 def _zone(value: Any) -> Any:
     """Accept the name of a time zone that this machine knows."""
-    if isinstance(value, str):
+    if isinstance(value, str) and value != UTC_ZONE:
         try:
             zoneinfo.ZoneInfo(value)
         except (OSError, ValueError, zoneinfo.ZoneInfoNotFoundError):

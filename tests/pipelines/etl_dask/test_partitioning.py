@@ -51,6 +51,7 @@ def comparable(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
     return {
         **{name: plain(tables[name]) for name in SHARED[:2]},
         "customers": plain(tables["customers"], "customer_id"),
+        "orders": plain(tables["orders"], "order_id", "customer_id"),
         "rejected_transactions": rejected.drop_columns(["source_file", "source_row"]),
         "row_ledger": pa.table(totals),
     }

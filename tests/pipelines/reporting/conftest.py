@@ -8,6 +8,7 @@ import pytest
 
 from dask_etl.hooks.records import RUN_METRICS, with_pipeline_totals
 from dask_etl.retail import schema
+from dask_etl.retail.parameters import Currency
 from dask_etl.retail.tables import (
     CATEGORY_PERFORMANCE,
     COHORT_RETENTION,
@@ -64,6 +65,7 @@ def performance(rng, label, labels, revenue=9e7):
             label: labels,
             "lines": lines,
             "units": lines * 2,
+            "returned_units": lines // 9,
             "revenue": gross,
             "returned_revenue": returned,
             "net_revenue": net,
@@ -120,6 +122,7 @@ def monthly(rng, categories, months):
         revenue=table["net_revenue"] * 1.1,
         returned_revenue=table["net_revenue"] * 0.1,
         units=1,
+        returned_units=0,
         is_total=table["product_category"] == ALL,
     )
     table["product_category"] = table["product_category"].mask(table["is_total"])
@@ -194,6 +197,8 @@ def ledger(files=20):
     table.insert(1, "rows_read", read)
     table.insert(2, "rows_kept", read - rejected)
     table.insert(3, "rows_rejected", rejected)
+    table.insert(4, "rows_blanked", 0)
+    table.insert(5, "rows_excused", 0)
     table["as_of"] = pd.Series(pd.Timestamp("2025-01-01", tz="UTC"), index=table.index)
     return table
 
@@ -249,12 +254,22 @@ def tables_of(regions=7, categories=8, months=25, segment_count=10, seed=1):
         "customers": pd.DataFrame(
             {
                 "customers": [412_345],
+                "counted": ["orders"],
                 "repeat_purchase_rate": [0.71],
                 "average_revenue_per_customer": [221.4],
                 "gini": [0.58],
                 "top_20_percent_share": [0.63],
             }
         ),
+        "orders": pd.DataFrame(
+            {
+                "counted": ["orders"],
+                "orders": [1_234_567],
+                "net_revenue_per_order": [74.5],
+                "lines_per_order": [2.4],
+            }
+        ),
+        "currency": Currency(label="US$"),
         "row_ledger": ledger(),
         "run_metrics": metrics(),
     }
@@ -274,6 +289,8 @@ def empty_tables():
                 for name in CUSTOMER_SUMMARY.schema.names
             }
         ),
+        "orders": pd.DataFrame({"counted": ["lines"], "orders": [0]}),
+        "currency": Currency(),
         "row_ledger": empty(ROW_LEDGER.schema),
         "run_metrics": empty(RUN_METRICS.schema),
     }

@@ -7,6 +7,7 @@ from matplotlib.text import Text
 from dask_etl.pipelines.reporting import figures, findings, performance
 from dask_etl.pipelines.reporting.findings import LARGEST, largest
 from dask_etl.pipelines.reporting.style import number, percent, short
+from support.good_rows import CURRENCY
 
 pytestmark = pytest.mark.filterwarnings("ignore:The set_bad function")  # seaborn
 
@@ -24,10 +25,14 @@ DRAWN = {
 
 def draw(name, case):
     if name == "business_insights":
-        return figures.business_insights(**{table: case[table] for table in SIX})
+        tables = {table: case[table] for table in (*SIX, "currency")}
+        return figures.business_insights(**tables)
     if name == "performance_comparison":
         return performance.performance_comparison(case["run_metrics"], VERIFIED)
-    return getattr(figures, name)(case[DRAWN[name]])
+    table = case[DRAWN[name]]
+    if name in ("seasonality", "cohort_retention"):
+        return getattr(figures, name)(table)
+    return getattr(figures, name)(table, case["currency"])
 
 
 def drawn_texts(figure, monkeypatch) -> list[Text]:
@@ -47,7 +52,7 @@ def drawn_texts(figure, monkeypatch) -> list[Text]:
     return list(dict.fromkeys(seen))
 
 
-VERIFIED = pd.DataFrame({"identical": [True] * 14})
+VERIFIED = pd.DataFrame({"identical": [True] * 16})
 FIGURES = [*DRAWN, "business_insights", "performance_comparison"]
 
 
@@ -88,7 +93,7 @@ def test_nothing_global_is_left_behind(normal):
 
 def test_labels_are_never_read_as_mathematics(normal, tmp_path):
     regions = normal["regions"].assign(region=lambda t: "$x_{" + t["region"] + "$|_")
-    figures.regional_analysis(regions).savefig(tmp_path / "figure.png")
+    figures.regional_analysis(regions, CURRENCY).savefig(tmp_path / "figure.png")
 
 
 def test_the_rest_adds_up():
@@ -119,7 +124,9 @@ def test_findings_of_the_plain_case(normal):
     assert findings.weekday_finding(normal["weekdays"]) == (
         "Saturday is 17 % above the average day, Tuesday 10 % below it"
     )
-    assert "the last 12 complete months are" in findings.month_finding(normal["months"])
+    assert "the last 12 complete months are" in findings.month_finding(
+        normal["months"], CURRENCY
+    )
     assert "a year after their first" in findings.cohort_finding(normal["cohorts"])
 
 
@@ -142,14 +149,14 @@ def test_net_revenue_of_zero_has_no_shares(normal, tmp_path):
         **dict.fromkeys(zero, 0.0), net_revenue_share=float("nan")
     )
     assert findings.region_finding(regions) == "No net revenue in any of 7 regions"
-    figures.regional_analysis(regions).savefig(tmp_path / "figure.png")
+    figures.regional_analysis(regions, CURRENCY).savefig(tmp_path / "figure.png")
 
 
 def test_refunds_beyond_sales_are_drawn(normal, tmp_path):
     regions = normal["regions"].assign(net_revenue=lambda t: -t["net_revenue"])
-    figures.regional_analysis(regions).savefig(tmp_path / "figure.png")
+    figures.regional_analysis(regions, CURRENCY).savefig(tmp_path / "figure.png")
     months = normal["months"].assign(net_revenue=lambda t: -t["net_revenue"])
-    figures.monthly_sales(months).savefig(tmp_path / "months.png")
+    figures.monthly_sales(months, CURRENCY).savefig(tmp_path / "months.png")
 
 
 @pytest.mark.parametrize(
@@ -172,10 +179,10 @@ def test_performance_of_what_was_measured(engines, title, make_metrics, tmp_path
 
 def test_speed_is_shown_with_the_verdict_on_the_results(make_metrics):
     figure = performance.performance_comparison(make_metrics(), VERIFIED)
-    assert "All 14 tables of both engines are identical." in _caption(figure)
+    assert "All 16 tables of both engines are identical." in _caption(figure)
     differing = VERIFIED.assign(identical=[False] * 2 + [True] * 12)
     figure = performance.performance_comparison(make_metrics(), differing)
-    assert "2 of 14 tables differ between the engines!" in _caption(figure)
+    assert "2 of 16 tables differ between the engines!" in _caption(figure)
 
 
 def _caption(figure):

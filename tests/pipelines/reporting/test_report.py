@@ -73,7 +73,7 @@ def test_difference_is_shown():
         "transaction_id=7: region is 'A|B' (dask), 'C' (pandas)",
     ]
     text = verification_summary(table)
-    assert text.startswith("**No: 1 of 14 tables differ.**")
+    assert text.startswith("**No: 1 of 16 tables differ.**")
     assert "**no** | 3 | transaction_id=7: region is 'A\\|B' (dask)" in text
 
 
@@ -99,7 +99,7 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
     tables = {f"{e}.{t}" for t in COMPARED for e in ("dask", "pandas")}
     assert set(verify.inputs) == tables
     both = verification.create_pipeline() + create_pipeline()
-    assert both.inputs() - tables == {"run_metrics"}
+    assert both.inputs() - tables == {"run_metrics", "params:currency"}
     names = [node.name for node in both.nodes]
     assert names[-1] == "require_identical"
     assert names.index("plot_performance_comparison") > names.index("verify_engines")

@@ -348,6 +348,6 @@ def test_the_outcome_is_logged(caplog):
         verify_engines(**both(good, good))
         verify_engines(**both(good, bad))
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("INFO", "All 14 tables of both engines are identical"),
-        ("WARNING", "Dask and pandas differ in 1 of 14 tables: daily_sales"),
+        ("INFO", "All 16 tables of both engines are identical"),
+        ("WARNING", "Dask and pandas differ in 1 of 16 tables: daily_sales"),
     ]

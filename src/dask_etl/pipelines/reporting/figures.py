@@ -6,17 +6,19 @@ from typing import Any
 
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
+
 from . import findings, heatmaps, lines, panels, style
 
 # A matplotlib figure: matplotlib is imported by what draws, at the first figure.
 Figure = Any
 
 
-def regional_analysis(regions: pd.DataFrame) -> Figure:
+def regional_analysis(regions: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue and return rate per region."""
     top = findings.largest(regions, "region")
     figure, axes = _bars_and_dots(top)
-    panels.revenue_bars(axes[0], top)
+    panels.revenue_bars(axes[0], top, currency)
     style.panel_title(axes[0], "Net revenue")
     panels.value_dots(
         axes[1],
@@ -34,11 +36,11 @@ def regional_analysis(regions: pd.DataFrame) -> Figure:
     )
 
 
-def category_revenue(categories: pd.DataFrame) -> Figure:
+def category_revenue(categories: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue and revenue per line of each product category."""
     top = findings.largest(categories, "product_category")
     figure, axes = _bars_and_dots(top)
-    panels.revenue_bars(axes[0], top, style.GREEN)
+    panels.revenue_bars(axes[0], top, currency, style.GREEN)
     style.panel_title(axes[0], "Net revenue")
     panels.value_dots(
         axes[1],
@@ -48,7 +50,8 @@ def category_revenue(categories: pd.DataFrame) -> Figure:
         style.PURPLE,
     )
     style.panel_title(axes[1], "What a line brings")
-    axes[1].set_xlabel("Net revenue per line (currency units); dashed: overall")
+    unit = style.literal(currency.unit)
+    axes[1].set_xlabel(f"Net revenue per line ({unit}); dashed: overall")
     return style.headline(
         figure,
         findings.category_finding(categories),
@@ -66,17 +69,17 @@ def _ratio(table: pd.DataFrame, over: str, under: str) -> float:
     return table[over].sum() / divisor if divisor else float("nan")
 
 
-def monthly_sales(months: pd.DataFrame) -> Figure:
+def monthly_sales(months: pd.DataFrame, currency: Currency) -> Figure:
     """Net revenue per month: the total, and a line per category."""
     figure = style.new_figure(12, 8)
     total, categories = figure.subplots(2, 1, height_ratios=[2, 3])
-    lines.monthly_total(total, months)
+    lines.monthly_total(total, months, currency)
     style.panel_title(total, "All categories")
-    lines.category_lines(categories, months)
+    lines.category_lines(categories, months, currency)
     style.panel_title(categories, "By category")
     return style.headline(
         figure,
-        findings.month_finding(months),
+        findings.month_finding(months, currency),
         "Net revenue = revenue − returned revenue. Months that the data do not cover "
         "from the first to the last day are pale above, and open circles below.",
     )
@@ -99,10 +102,10 @@ def seasonality(months: pd.DataFrame) -> Figure:
     )
 
 
-def weekday_pattern(weekdays: pd.DataFrame) -> Figure:
+def weekday_pattern(weekdays: pd.DataFrame, currency: Currency) -> Figure:
     """Mean net revenue per day of the week."""
     figure = style.new_figure(10, 5.5)
-    panels.weekday_bars(figure.subplots(), weekdays)
+    panels.weekday_bars(figure.subplots(), weekdays, currency)
     return style.headline(
         figure,
         findings.weekday_finding(weekdays),
@@ -110,7 +113,7 @@ def weekday_pattern(weekdays: pd.DataFrame) -> Figure:
     )
 
 
-def customer_segments(segments: pd.DataFrame) -> Figure:
+def customer_segments(segments: pd.DataFrame, currency: Currency) -> Figure:
     """Customers and revenue per segment, and what a customer of each is like."""
     ranked = _ranked(segments)
     figure = style.new_figure(12, max(4.5, 2.0 + 0.5 * len(ranked)))
@@ -124,7 +127,7 @@ def customer_segments(segments: pd.DataFrame) -> Figure:
             "average_monetary",
             style.number,
             "Spend",
-            "currency units",
+            style.literal(currency.unit),
             style.GREEN,
         ),
         (
@@ -172,25 +175,29 @@ def business_insights(
     weekdays: pd.DataFrame,
     segments: pd.DataFrame,
     cohorts: pd.DataFrame,
+    currency: Currency,
 ) -> Figure:
     """The six views of the business side by side."""
     figure = style.new_figure(19, 10.5)
     grid = figure.subplots(2, 3)
     top = {"count": 8}
-    panels.revenue_bars(grid[0, 0], findings.largest(regions, "region", **top))
+    panels.revenue_bars(
+        grid[0, 0], findings.largest(regions, "region", **top), currency
+    )
     panels.revenue_bars(
         grid[0, 1],
         findings.largest(categories, "product_category", **top),
+        currency,
         style.GREEN,
     )
-    lines.category_lines(grid[0, 2], months)
-    panels.weekday_bars(grid[1, 0], weekdays)
+    lines.category_lines(grid[0, 2], months, currency)
+    panels.weekday_bars(grid[1, 0], weekdays, currency)
     panels.segment_bars(grid[1, 1], _ranked(segments))
     heatmaps.retention_map(grid[1, 2], cohorts, labels=13)
     titles = {
         "Regions": findings.region_finding(regions),
         "Product categories": findings.category_finding(categories),
-        "Months": findings.month_finding(months),
+        "Months": findings.month_finding(months, currency),
         "Days of the week": findings.weekday_finding(weekdays),
         "Customer segments": findings.segment_finding(segments),
         "Cohorts": findings.cohort_finding(cohorts),
@@ -198,7 +205,8 @@ def business_insights(
     for axes, (subject, finding) in zip(grid.flat, titles.items(), strict=True):
         text = subject if finding == findings.NO_DATA else finding
         style.panel_title(axes, text, width=56)
-    return style.headline(figure, overview_finding(categories, segments), CAPTION)
+    finding = overview_finding(categories, segments, currency)
+    return style.headline(figure, finding, CAPTION)
 
 
 CAPTION = (
@@ -207,13 +215,15 @@ CAPTION = (
 )
 
 
-def overview_finding(categories: pd.DataFrame, segments: pd.DataFrame) -> str:
+def overview_finding(
+    categories: pd.DataFrame, segments: pd.DataFrame, currency: Currency
+) -> str:
     """The size of the business in one line."""
     if categories.empty:
         return findings.NO_DATA
     customers = int(segments["customers"].sum())
     return (
-        f"{style.number(categories['net_revenue'].sum())} of net revenue from "
+        f"{style.amount(categories['net_revenue'].sum(), currency)} of net revenue from "
         f"{style.number(categories['lines'].sum())} lines and "
         f"{style.number(customers)} customers"
     )

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
 from dask_etl.retail.schema import UNKNOWN
 
-from .style import number, percent
+from .style import amount, percent
 
 NO_DATA = "No data"
 LARGEST = 12
@@ -125,7 +126,7 @@ def all_categories(months: pd.DataFrame) -> pd.DataFrame:
     return total.assign(month=pd.to_datetime(total["month"]))
 
 
-def month_finding(months: pd.DataFrame) -> str:
+def month_finding(months: pd.DataFrame, currency: Currency) -> str:
     """The best month, and growth over a year where there is one to compare with."""
     total = all_categories(months)
     complete = total[total["is_complete"].astype(bool)]
@@ -136,7 +137,7 @@ def month_finding(months: pd.DataFrame) -> str:
     best = complete.loc[complete["net_revenue"].idxmax()]
     peak = (
         f"{best['month']:%B %Y} brings the most net revenue "
-        f"({number(best['net_revenue'])})"
+        f"({amount(best['net_revenue'], currency)})"
     )
     compared = complete.dropna(subset=["year_on_year"]).tail(12)
     compared = compared[compared["year_on_year"] > -1]

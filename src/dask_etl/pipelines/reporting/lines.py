@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
+
 from . import style
 from .findings import NO_DATA, all_categories
 from .panels import STAND_OUT
@@ -18,12 +20,12 @@ LINES = len(style.SERIES) - 1
 """Categories with a line of their own; the rest is one line, "other"."""
 
 
-def monthly_total(axes: Axes, months: pd.DataFrame):
+def monthly_total(axes: Axes, months: pd.DataFrame, currency: Currency):
     """Net revenue per month as bars; incomplete months are pale and hatched."""
     total = all_categories(months)
     if total.empty:
         return style.message(axes, NO_DATA)
-    divisor, unit = style.money(total["net_revenue"])
+    divisor, unit = style.money(total["net_revenue"], currency)
     complete = total["is_complete"].astype(bool).to_numpy()
     bars = axes.bar(
         total["month"] + pd.Timedelta(days=14),
@@ -41,7 +43,7 @@ def monthly_total(axes: Axes, months: pd.DataFrame):
         style.legend(axes, handles=[bars[int(np.argmin(complete))]])
 
 
-def category_lines(axes: Axes, months: pd.DataFrame):
+def category_lines(axes: Axes, months: pd.DataFrame, currency: Currency):
     """Net revenue per month, one line per category, named at its end."""
     table = months[~months["is_total"].astype(bool)]
     if table.empty:
@@ -61,7 +63,7 @@ def category_lines(axes: Axes, months: pd.DataFrame):
             _remark(axes, f"{rest.name} not shown")
     complete = all_categories(months).set_index("month")["is_complete"].astype(bool)
     complete = complete.reindex(wide.index, fill_value=True)
-    divisor, unit = style.money(wide.to_numpy())
+    divisor, unit = style.money(wide.to_numpy(), currency)
     middle = wide.index + pd.Timedelta(days=14)
     for color, name in zip(style.SERIES, wide, strict=False):
         values = wide[name] / divisor

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
+
 from . import style
 from .findings import NO_DATA, WEEKDAYS
 
@@ -18,17 +20,20 @@ STAND_OUT = 1.5
 """How many times the largest named bar the bar of all others may be."""
 
 
-def revenue_bars(axes: Axes, top: pd.DataFrame, color: str = style.BLUE):
+def revenue_bars(
+    axes: Axes, top: pd.DataFrame, currency: Currency, color: str = style.BLUE
+):
     """Net revenue per label, largest on top, with its share.
 
     Args:
         axes: where to draw.
         top: what ``findings.largest`` returns.
+        currency: what the revenue is in.
         color: of the bars; those of a remainder are grey.
     """
     if top.empty:
         return style.message(axes, NO_DATA)
-    divisor, unit = style.money(top.loc[top["members"] == 1, "net_revenue"])
+    divisor, unit = style.money(top.loc[top["members"] == 1, "net_revenue"], currency)
     places = np.arange(len(top))
     colors = [style.OTHER if rest else color for rest in top["is_rest"]]
     values = top["net_revenue"].astype(float)
@@ -79,7 +84,7 @@ def _name_rows(axes: Axes, labels):
     axes.set_ylim(max(len(labels), 4) - 0.4, -0.6)
 
 
-def weekday_bars(axes: Axes, weekdays: pd.DataFrame):
+def weekday_bars(axes: Axes, weekdays: pd.DataFrame, currency: Currency):
     """Mean net revenue of each day of the week, with its distance from the mean."""
     import seaborn as sns
 
@@ -87,7 +92,7 @@ def weekday_bars(axes: Axes, weekdays: pd.DataFrame):
     if known.empty:
         return style.message(axes, NO_DATA)
     means = known["mean_revenue_per_day"].astype(float)
-    divisor, unit = style.money(means)
+    divisor, unit = style.money(means, currency)
     names = [WEEKDAYS[day][:3] for day in known["day_of_week"]]
     extremes = {means.idxmax(): style.BLUE, means.idxmin(): style.ORANGE}
     colors = [extremes.get(row, style.OTHER) for row in means.index]

@@ -26,6 +26,7 @@ ANALYSES = {
     "weekdays": "dask.weekday_pattern",
     "segments": "dask.segment_summary",
     "cohorts": "dask.cohort_retention",
+    "currency": "params:currency",
 }
 
 
@@ -47,19 +48,19 @@ def _nodes() -> list[Node]:
         ),
         Node(
             func=regional_analysis,
-            inputs="dask.region_performance",
+            inputs=["dask.region_performance", "params:currency"],
             outputs="regional_analysis_plot",
             name="plot_regional_analysis",
         ),
         Node(
             func=category_revenue,
-            inputs="dask.category_performance",
+            inputs=["dask.category_performance", "params:currency"],
             outputs="category_revenue_plot",
             name="plot_category_revenue",
         ),
         Node(
             func=monthly_sales,
-            inputs="dask.monthly_sales",
+            inputs=["dask.monthly_sales", "params:currency"],
             outputs="monthly_sales_plot",
             name="plot_monthly_sales",
         ),
@@ -71,13 +72,13 @@ def _nodes() -> list[Node]:
         ),
         Node(
             func=weekday_pattern,
-            inputs="dask.weekday_pattern",
+            inputs=["dask.weekday_pattern", "params:currency"],
             outputs="weekday_pattern_plot",
             name="plot_weekday_pattern",
         ),
         Node(
             func=customer_segments,
-            inputs="dask.segment_summary",
+            inputs=["dask.segment_summary", "params:currency"],
             outputs="customer_segments_plot",
             name="plot_customer_segments",
         ),
@@ -98,6 +99,7 @@ def _nodes() -> list[Node]:
             inputs={
                 **ANALYSES,
                 "customers": "dask.customer_summary",
+                "orders": "dask.order_summary",
                 "row_ledger": "dask.row_ledger",
                 "verification": "verification",
                 "run_metrics": "run_metrics",

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
 from dask_etl.retail.schema import RULES
 
 from . import findings
@@ -27,6 +28,8 @@ def render_report(
     segments: pd.DataFrame,
     cohorts: pd.DataFrame,
     customers: pd.DataFrame,
+    orders: pd.DataFrame,
+    currency: Currency,
 ) -> str:
     """Put the findings of a run on one page, with links to its figures.
 
@@ -36,7 +39,7 @@ def render_report(
     insights = {
         "regional_analysis": findings.region_finding(regions),
         "category_revenue": findings.category_finding(categories),
-        "monthly_sales": findings.month_finding(months),
+        "monthly_sales": findings.month_finding(months, currency),
         "seasonality": findings.season_finding(months),
         "weekday_pattern": findings.weekday_finding(weekdays),
         "customer_segments": findings.segment_finding(segments),
@@ -44,7 +47,7 @@ def render_report(
     }
     sections = [
         "# Sales report",
-        headline_figures(row_ledger, categories, customers),
+        headline_figures(row_ledger, categories, customers, orders, currency),
         "## What the data say",
         "\n".join(
             f"- [{plot.replace('_', ' ').capitalize()}]({plot}.png): {_safe(text)}."
@@ -63,22 +66,30 @@ def render_report(
 
 
 def headline_figures(
-    row_ledger: pd.DataFrame, categories: pd.DataFrame, customers: pd.DataFrame
+    row_ledger: pd.DataFrame,
+    categories: pd.DataFrame,
+    customers: pd.DataFrame,
+    orders: pd.DataFrame,
+    currency: Currency,
 ) -> str:
-    """Size of the business and of its customer base."""
-    who = customers.iloc[0]
+    """Size of the business, of its orders and of its customer base."""
+    who, order = customers.iloc[0], orders.iloc[0]
+    has_orders = order["counted"] == "orders"
     revenue, returned = (
         categories["revenue"].sum(),
         categories["returned_revenue"].sum(),
     )
     rows = {
-        "Net revenue (currency units)": number(categories["net_revenue"].sum()),
+        f"Net revenue ({currency.unit})": number(categories["net_revenue"].sum()),
         "Revenue before returns": number(revenue),
         "Returned, share of revenue": percent(returned / revenue) if revenue else "n/a",
         "Sale lines": f"{int(categories['lines'].sum()):,}",
+        **(_orders(order) if has_orders else {}),
         "Customers": f"{int(who['customers']):,}",
         "Net revenue per customer": _or_na(number, who["average_revenue_per_customer"]),
-        "Customers who bought more than once": percent(who["repeat_purchase_rate"]),
+        f"Customers with more than one {'order' if has_orders else 'line'}": percent(
+            who["repeat_purchase_rate"]
+        ),
         "Net revenue from the top 20 % of customers": percent(
             who["top_20_percent_share"]
         ),
@@ -90,6 +101,14 @@ def headline_figures(
     return _table(["", ""], rows.items())
 
 
+def _orders(order: pd.Series) -> dict[str, str]:
+    return {
+        "Orders": f"{int(order['orders']):,}",
+        "Net revenue per order": _or_na(number, order["net_revenue_per_order"]),
+        "Lines per order": _or_na("{:,.2f}".format, order["lines_per_order"]),
+    }
+
+
 def _moments(row_ledger: pd.DataFrame):
     return pd.to_datetime(row_ledger["as_of"], utc=True).unique()
 
@@ -99,7 +118,7 @@ def _or_na(text, value) -> str:
 
 
 def ledger_summary(row_ledger: pd.DataFrame) -> str:
-    """Rows read, kept and rejected; the reasons, most frequent first."""
+    """Rows read, kept and rejected; the rules that were broken, most frequent first."""
     read, kept, rejected = (
         int(row_ledger[column].sum())
         for column in ("rows_read", "rows_kept", "rows_rejected")
@@ -109,12 +128,18 @@ def ledger_summary(row_ledger: pd.DataFrame) -> str:
         f"{read:,} rows read {balance} {kept:,} kept + {rejected:,} rejected "
         f"({percent(rejected / read) if read else 'n/a'})."
     )
+    for column, became in (
+        ("rows_blanked", "lost a value that is out of range"),
+        ("rows_excused", "broke a rule that lets them stay"),
+    ):
+        if count := int(row_ledger[column].sum()):
+            text += f" Of the rows kept, {count:,} {became}."
     counts = row_ledger[list(RULES)].sum().sort_values(ascending=False, kind="stable")
     counts = counts[counts > 0]
     if counts.empty:
         return text
     reasons = _table(
-        ["Reason", "Rows", "Share of rows read"],
+        ["Rule", "Rows", "Share of rows read"],
         [
             (f"`{rule}`", f"{int(count):,}", percent(count / read))
             for rule, count in counts.items()

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
+from dask_etl.retail.parameters import Currency
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
@@ -149,13 +151,13 @@ def note(axes: Axes, text: str, place: tuple, offset: tuple, **options):
     )
 
 
-def money(values: pd.Series | np.ndarray) -> tuple[float, str]:
+def money(values: pd.Series | np.ndarray, currency: Currency) -> tuple[float, str]:
     """The divisor that makes amounts easy to read, and the unit they are in then."""
     largest = float(np.nanmax(np.abs(values))) if len(values) else 0.0
     for divisor, name in ((1e9, "billion "), (1e6, "million "), (1e3, "thousand ")):
         if largest >= divisor:
-            return divisor, f"{name}currency units"
-    return 1.0, "currency units"
+            return divisor, f"{name}{literal(currency.unit)}"
+    return 1.0, literal(currency.unit)
 
 
 def number(value: float) -> str:
@@ -167,6 +169,11 @@ def number(value: float) -> str:
     return (
         f"{value:,.0f}" if abs(value) >= 100 or value == int(value) else f"{value:,.2f}"
     )
+
+
+def amount(value: float, currency: Currency) -> str:
+    """An amount of money in words that can be said, with the currency if it has a name."""
+    return " ".join(filter(None, [number(value), currency.label]))
 
 
 def percent(share: float) -> str:
