@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import dask.dataframe as dd
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -10,6 +11,8 @@ import pytest
 
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.retail.conform import SchemaError
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency
+from dask_etl.retail.schema import ACTIONS
 from oracle import assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 from support.engine_runs import (
@@ -18,6 +21,7 @@ from support.engine_runs import (
     nullable,
     plain,
     raw_dataset,
+    run_analyses,
     run_dask,
     run_pandas,
 )
@@ -151,6 +155,70 @@ def test_buckets_and_merges_in_steps_make_no_difference(
     assert_same(tables, reference)
     parts = list((tmp_path / "out" / "customers").rglob("part-*.parquet"))
     assert len(parts) == 16
+
+
+def with_more(raw: pa.Table) -> pa.Table:
+    """The rows with returns as lines, guests, orders, totals and a column to keep."""
+    random = np.random.default_rng(3)
+    rows = len(raw)
+    sign = pa.array(np.where(random.random(rows) < 0.1, -1, 1))
+    quantity = pc.if_else(
+        pc.less(pc.abs(raw["quantity"]), 100),
+        pc.multiply(raw["quantity"], sign),
+        raw["quantity"],
+    )
+    orders = pa.array(
+        random.integers(0, rows // 3, rows), mask=random.random(rows) < 0.1
+    )
+    if pa.types.is_string(raw["customer_id"].type):
+        orders = pc.binary_join_element_wise("R", orders.cast(pa.string()), "-")
+    total = pc.round(
+        pc.multiply(raw["amount"], quantity.cast(pa.float64(), safe=False)), 2
+    )
+    position = raw.schema.get_field_index("quantity")
+    return (
+        raw.set_column(position, "quantity", quantity)
+        .append_column("order_id", orders)
+        .append_column("line_total", total)
+        .append_column("channel", pa.array(random.choice(["web", "shop"], rows)))
+    )
+
+
+def test_nor_do_partitions_buckets_and_processes_to_what_parameters_ask_for(
+    raw, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("dask_etl.engine.deduplicate.ROWS_PER_BUCKET", 300)
+    monkeypatch.setattr("dask_etl.engine.tasks.FOLD_BYTES", 4_000)
+    files = write_raw(tmp_path / "raw", with_more(raw), 17)
+    options = {
+        "cleaning": Cleaning(
+            returns="negative_lines",
+            revenue="total",
+            keep=["channel"],
+            rules={rule: actions[0] for rule, actions in ACTIONS.items()},
+            thresholds={},
+        ),
+        "calendar": Calendar(timezone="America/New_York"),
+        "currency": Currency(digits=3),
+    }
+    with cluster(n_workers=2, threads_per_worker=1, processes=True):
+        frame = raw_dataset(tmp_path / "raw", 100).load()
+        dask = run_dask(frame, tmp_path / "out", as_of=AS_OF, **options)
+    pandas = run_pandas(tmp_path / "raw", as_of=AS_OF, **options)
+    analyses = run_analyses(pandas, options["currency"])
+    expected = oracle_tables(files, AS_OF, **options)
+    for name, table in {**pandas, **analyses}.items():
+        assert_matches(table, expected[name], name)
+    for name in TABLES:
+        assert_matches(dask[name], expected[name], name)
+    assert len(expected["orders"]) > 500
+    assert expected["orders"]["customer_id"].null_count > 5
+    assert pc.sum(expected["customers"]["returned_lines"]).as_py() > 100
+    assert expected["customers"]["first_purchase"].null_count
+    ledger = expected["row_ledger"]
+    assert all(
+        pc.sum(ledger[name]).as_py() for name in ("rows_blanked", "rows_excused")
+    )
 
 
 # --------------------------------------------------------- any Dask DataFrame
