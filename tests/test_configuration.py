@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from kedro.framework.session import KedroSession
 from kedro.framework.startup import bootstrap_project
 
-from dask_etl.retail.parameters import Clock, Generation, Segments
+from dask_etl.retail.parameters import (
+    Calendar,
+    Cleaning,
+    Clock,
+    Generation,
+    Segments,
+)
 from dask_etl.validation import models_in, problems
 from support.kedro_project import Project
 from support.settings_table import MODELS
@@ -116,6 +122,37 @@ def test_moments_given_by_a_program_arrive(configured):
     given_by = {"clock": {"as_of": datetime(2020, 2, 29, tzinfo=UTC)}}
     clock = configured(params=given_by).params["clock"]
     assert clock.resolve() == datetime(2020, 2, 29, tzinfo=UTC)
+
+
+# ------------------------------------------------------- what rows may mean
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"rules": {"missing_amount": "keep"}}, "missing_amount cannot be 'keep'; it can be reject"),
+        ({"rules": {"rating_out_of_range": "keep"}}, "it can be reject or blank"),
+        ({"rules": {"rating_out_of_range": "drop"}}, "rules.rating_out_of_range: .*'drop'"),
+        ({"rules": {"rating_out_of_rage": "blank"}}, "did you mean 'rating_out_of_range'"),
+        ({"keep": ["region"]}, "'region' is a column that the tables have anyway"),
+        ({"keep": ["till", "till"]}, "names 'till' twice"),
+        ({"returns": "lines"}, "negative_lines"),
+    ],
+)  # fmt: skip
+def test_what_rules_cannot_do_is_refused(given, words):
+    [said] = problems(given, Cleaning, "cleaning")
+    assert re.search(words, said), said
+    assert_is_for_people(said)
+
+
+@pytest.mark.parametrize(
+    "zone", ["Europe/Berln", "CEST", "+02:00", "", "../x", 1, None]
+)
+def test_what_is_no_time_zone_is_refused(zone):
+    [said] = problems({"timezone": zone}, Calendar, "calendar")
+    assert said.startswith("calendar.timezone: ")
+    assert_is_for_people(said)
+    assert zone != "Europe/Berln" or "did you mean 'Europe/Berlin'?" in said
 
 
 # ---------------------------------------------------------- names and kinds

@@ -1,7 +1,7 @@
 """The whole story through Kedro: files in, verified tables and reports out."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from kedro.runner import SequentialRunner, ThreadRunner
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
 from support.good_rows import GOOD
@@ -329,26 +330,41 @@ def test_generating_no_rows_at_all_runs_through(project):
 
 
 def test_an_environment_is_enough_to_run_on_other_data(project, tmp_path):
-    """Only a catalog file: other file names, nested folders, extra column, types."""
+    """Settings only: other files, folders and columns, and what rows mean there."""
     folder = tmp_path / "deliveries"
     rows = dirty_transactions(1_500, 8)
+    orders = pa.array([f"R-{number // 3}" for number in range(len(rows))])
+    rows = rows.append_column("order_id", orders)
     files = write_raw(folder / "2023", rows[:700], 2)
     files += write_raw(folder / "2024", rows[700:], 3)
     foreign = pq.read_table(files[0]).append_column("till", pa.array([1] * 350))
+    foreign = foreign.append_column("due", pa.array([date(2024, 1, 1)] * 350))
+    foreign = foreign.append_column("shelf", pa.array(["A"] * 350))
     pq.write_table(foreign, files[0], use_dictionary=False, compression="zstd")
     (folder / "_SUCCESS").write_text("")
     (folder / "readme.txt").write_text("not Parquet")
     write_yaml(project.path / "conf" / "elsewhere" / "catalog.yml", raw_catalog(folder))
+    settings = {
+        "cleaning": {
+            "keep": ["till", "due"],
+            "returns": "negative_lines",
+            "rules": {"missing_customer_id": "keep", "rating_out_of_range": "blank"},
+        },
+        "calendar": {"timezone": "America/New_York"},
+        "currency": {"label": "USD", "digits": 3},
+    }
+    write_yaml(project.path / "conf" / "elsewhere" / "parameters.yml", settings)
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     process = project.kedro(
         "run", "--env", "elsewhere",
         "--pipelines", ",".join((*ETL, *CONCLUSIONS)),
-        "--to-outputs", "verification", "--params", f"clock.as_of={AS_OF.isoformat()}",
+        "--to-outputs", "verification,monthly_sales_plot", "--params", f"clock.as_of={AS_OF.isoformat()}",
     )  # fmt: skip
 
     assert process.returncode == 0, process.stderr
-    assert "2023/part-00000.parquet: column 'till' is not used" in process.stderr
+    assert "column 'shelf' is not used" in process.stderr
+    assert "column 'till' is not used" not in process.stderr
     elsewhere = Project(project.path, "elsewhere")
     write_yaml(
         project.path / "conf" / "elsewhere" / "globals.yml", {"data_root": "data"}
@@ -358,7 +374,14 @@ def test_an_environment_is_enough_to_run_on_other_data(project, tmp_path):
     assert ledger["source_file"].to_pylist() == [
         file.relative_to(folder).as_posix() for file in files
     ]
-    expected = oracle_tables(files, AS_OF, segments=base_segments())
+    expected = oracle_tables(
+        files,
+        AS_OF,
+        segments=base_segments(),
+        cleaning=Cleaning(**settings["cleaning"]),
+        calendar=Calendar(**settings["calendar"]),
+        currency=Currency(**settings["currency"]),
+    )
     for name in set(TABLES) - {"rejected_transactions", "row_ledger"}:
         # The oracle knows files by their name alone.
         assert_matches(elsewhere.table(f"dask.{name}"), expected[name], name)

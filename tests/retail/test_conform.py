@@ -179,7 +179,7 @@ def test_what_does_not_is_refused_by_row(column, values):
         conform(rows, unify({"a": found}), "a")
 
 
-@pytest.mark.parametrize("name", ["Amount ", "AMOUNT", "amont"])
+@pytest.mark.parametrize("name", ["Amount ", "AMOUNT", "amoumt"])
 def test_a_missing_column_is_sought_among_those_there_are(name):
     found = RAW.set(RAW.get_field_index("amount"), pa.field(name, pa.float64()))
     with pytest.raises(SchemaError, match=f"a: .*'amount' is missing; .*'{name}'"):
