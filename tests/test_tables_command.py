@@ -70,7 +70,9 @@ def test_restore_brings_back_what_was_released_together_and_can_be_undone(writte
     assert {line.partition(":")[0] for line in said.splitlines()} == ETL
     before = {name: written.table(name) for name in ETL}
     assert len(before["dask.clean_transactions"]) == rows < 2_000
-    assert all(not before[name].equals(after[name]) for name in ETL)
+    # Generated lines belong to no orders.
+    changing = ETL - {"dask.orders"}
+    assert all(not before[name].equals(after[name]) for name in changing)
     runs = {written.current(name) for name in ETL}
     assert len(runs) == 1
     assert runs.pop().startswith("restore-")
