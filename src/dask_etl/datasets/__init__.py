@@ -3,5 +3,6 @@
 from dask_etl.datasets.csv import CsvDataset
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
+from dask_etl.datasets.state import StateDataset
 
-__all__ = ["CsvDataset", "DaskParquetDataset", "PandasParquetDataset"]
+__all__ = ["CsvDataset", "DaskParquetDataset", "PandasParquetDataset", "StateDataset"]
