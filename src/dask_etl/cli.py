@@ -14,6 +14,7 @@ import click
 from kedro.framework.cli.project import run
 
 import dask_etl
+from dask_etl.adopt.command import adopt
 from dask_etl.errors import ExplainedError, explanation
 
 
@@ -37,6 +38,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(adopt)
 
 
 @cli.group()
