@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import UTC, date, datetime
+from typing import get_origin
 
 import pytest
 from click import ClickException
@@ -162,9 +163,19 @@ def places(model, path=()):
     """Every mapping of a model, at any depth: how to get there, and its names."""
     yield path, model
     for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is list:
+            continue
         for inner in models_in(field.annotation):
-            key = ("any",) if name == "thresholds" else ("Lost",) * (name == "rules")
-            yield from places(inner, (*path, name, *key))
+            yield from places(inner, (*path, name, *ENTRIES.get(name, ())))
+
+
+ENTRIES = {
+    "thresholds": ("any",),
+    "rules": ("Lost",),
+    "columns": ("amount",),
+    "keep": ("till",),
+}
+"""An entry of each mapping whose entries are settings."""
 
 
 PLACES = [

@@ -24,7 +24,7 @@ def test_imports_run_one_way():
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("floor", ["storage", "engine", "datasets"])
+@pytest.mark.parametrize("floor", ["storage", "engine", "datasets", "sources"])
 def test_lower_floors_know_nothing_of_retail(floor):
     for path in (ROOT / "src" / "dask_etl" / floor).rglob("*.py"):
         lines = path.read_text().splitlines()

@@ -4,7 +4,11 @@ import importlib
 
 __version__ = "0.1.0"
 
-TABLE_MODULES = ["dask_etl.retail.tables", "dask_etl.hooks.records"]
+TABLE_MODULES = [
+    "dask_etl.retail.tables",
+    "dask_etl.hooks.records",
+    "dask_etl.sources.tables",
+]
 """Modules whose tables the catalog may name without their path."""
 
 OUTCOME = "dask_etl.retail.outcome.lines"

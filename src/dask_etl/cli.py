@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 import dask_etl
+from dask_etl.adopt.command import adopt
 from dask_etl.compat.kedro import path_of
 from dask_etl.errors import ExplainedError, explanation
 from dask_etl.run_command import no_project, run
@@ -39,6 +40,7 @@ def cli() -> None:
 
 
 cli.add_command(run)
+cli.add_command(adopt)
 
 
 def _environment(command: Callable) -> Callable:

@@ -8,6 +8,7 @@ from dask_etl.pipelines import (
     etl_dask,
     etl_pandas,
     export,
+    ingestion,
     reporting,
     verification,
 )
@@ -18,7 +19,9 @@ def register_pipelines() -> dict[str, Pipeline]:
 
     Returns:
         Pipelines by name; ``__default__`` is all of them in one run, but for the
-        export, which is for others, and ``story``, which is a part of it.
+        export, which is for others, for ``story``, which is a part of it, and for the
+        ingestion, which takes the place of ``data_generation`` where there are data of
+        one's own.
     """
     pipelines = {
         "data_generation": data_generation.create_pipeline(),
@@ -30,6 +33,7 @@ def register_pipelines() -> dict[str, Pipeline]:
     }
     return {
         **pipelines,
+        "ingestion": ingestion.create_pipeline(),
         "export": export.create_pipeline(),
         # One engine, from raw rows to the report: for data that pandas cannot hold.
         "story": pipelines["etl_dask"]

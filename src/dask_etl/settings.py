@@ -41,9 +41,12 @@ CONFIG_LOADER_ARGS = {
     "default_run_env": "local",
     "config_patterns": {
         "dask": ["dask*", "dask*/**", "**/dask*"],
+        # The mapping of a source is a parameter, in a file of its own.
+        "parameters": ["parameters*", "parameters*/**", "**/parameters*", "source*"],
     },
     # An environment names only what it changes.
     "merge_strategy": {"parameters": "soft", "dask": "soft", "globals": "soft"},
-    # The order of these mappings counts: who changes one of them names it all.
-    "ordered": ["segments.rules"],
+    # Who changes one of these mappings names it all: the order of the first counts, and
+    # a mapping is that of one source.
+    "ordered": ["segments.rules", "mapping"],
 }

@@ -25,9 +25,17 @@ KINDS = {
 ENTRIES = {
     "cleaning.thresholds": "<rule>",
     "cleaning.rules": "<rule>",
+    "ingestion.thresholds": "<rule>",
+    "mapping.columns": "<column>",
     "segments.rules": "<segment>",
 }
 """What stands for the names in a mapping whose entries are settings."""
+AS_COLUMNS = {
+    "chained": "list of columns",
+    "added": "list of columns",
+    "keep": "list of names, or mapping to columns",
+}
+"""Settings whose entries may say what those of ``columns`` do."""
 SIGNS = {"gt": "> ", "ge": "≥ ", "lt": "< ", "le": "≤ "}
 MODELS: dict[str, type[BaseModel]] = {
     **parameter_models(register_pipelines()),
@@ -38,7 +46,7 @@ MODELS: dict[str, type[BaseModel]] = {
 def configured() -> dict[str, Any]:
     """What ``conf/base`` says, as it is written there."""
     base, said = ROOT / "conf" / "base", {}
-    for path in base.glob("parameters*.yml"):
+    for path in (*base.glob("parameters*.yml"), base / "source.yml"):
         said |= yaml.safe_load(path.read_text())
     return {**said, "dask": yaml.safe_load((base / "dask.yml").read_text())}
 
@@ -56,9 +64,12 @@ def _settings(model: type[BaseModel], path: str, given: Any):
         value = given.get(name, field.get_default(call_default_factory=True))
         inner = models_in(field.annotation)
         many = get_origin(field.annotation) is dict
+        if place.startswith("mapping.") and name in AS_COLUMNS:
+            yield f"`{place}`", AS_COLUMNS[name], "", None
+            continue
         if inner:
             entry = f".{ENTRIES[place]}" if many else ""
-            yield from _settings(inner[0], place + entry, {} if many else value)
+            yield from _settings(inner[0], place + entry, {} if many else value or {})
             continue
         entry = f".{ENTRIES[place]}" if many and place in ENTRIES else ""
         yield (
@@ -69,10 +80,16 @@ def _settings(model: type[BaseModel], path: str, given: Any):
         )
 
 
-def _kind(annotation: Any) -> str:
+def _kind(annotation: Any) -> str:  # noqa: PLR0911  (one for each kind)
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "name"
+    if type(None) in inner and any(get_origin(one) is Literal for one in inner):
+        return "name or null"
+    lists = [one for one in (annotation, *inner) if get_origin(one) is list]
+    if lists:
+        null = " or null" * (type(None) in inner)
+        return f"list of {_kind(get_args(lists[0])[0])}s{null}"
     if origin in (tuple, frozenset):
         count = f"{len(inner)} " if origin is tuple and ... not in inner else ""
         return f"{count or 'list of '}{_kind(inner[0])}s"

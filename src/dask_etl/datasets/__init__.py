@@ -5,6 +5,7 @@ from dask_etl.datasets.dask_parquet import DaskParquetDataset
 from dask_etl.datasets.history_parquet import HistoryParquetDataset
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
 from dask_etl.datasets.parts_parquet import PartsParquetDataset
+from dask_etl.datasets.state import StateDataset
 
 __all__ = [
     "CsvDataset",
@@ -12,4 +13,5 @@ __all__ = [
     "HistoryParquetDataset",
     "PandasParquetDataset",
     "PartsParquetDataset",
+    "StateDataset",
 ]

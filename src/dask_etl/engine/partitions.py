@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from dask_etl.engine.frames import files_of, graph_of, schema_of, to_arrow
 from dask_etl.storage.parts import Conform, PartReader
+from dask_etl.storage.release import Released
 from dask_etl.storage.segments import Partition
 from dask_etl.tables import Table
 
@@ -28,7 +29,7 @@ Tables = dict[str, Any]
 """What a step gets and returns: Arrow tables (and other values) by name."""
 
 
-class _Description:
+class Description:
     """What is only described does not change: Kedro's in-memory copies share it."""
 
     def __deepcopy__(self, memo):
@@ -36,7 +37,7 @@ class _Description:
 
 
 @dataclass(frozen=True, eq=False)
-class Partitions(_Description):
+class Partitions(Description):
     """Partitions of rows and the steps that each goes through.
 
     Attributes:
@@ -117,9 +118,11 @@ class Partitions(_Description):
         """Append a step."""
         return replace(self, steps=(*self.steps, (step, arguments)))
 
-    def parts(self, name: str, written: pa.Schema) -> "Parts":
+    def parts(
+        self, name: str, written: pa.Schema, onto: Released | None = None
+    ) -> "Parts":
         """Name a table of every partition to be written as one part each."""
-        return Parts(self, name, written)
+        return Parts(self, name, written, onto)
 
     def gather(
         self,
@@ -197,16 +200,25 @@ def _chosen(
 
 
 @dataclass(frozen=True, eq=False)
-class Parts(_Description):
-    """A lazy table of one part per partition, in their order."""
+class Parts(Description):
+    """A lazy table of one part per partition, in their order.
+
+    Attributes:
+        partitions: where the parts come from.
+        name: of the parts among the tables of the last step.
+        schema: of the parts.
+        onto: the version of the table that the parts are added to, and no other; None
+            where they are all that it will hold.
+    """
 
     partitions: Partitions
     name: str
     schema: pa.Schema
+    onto: Released | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered(_Description):
+class Gathered(Description):
     """A lazy table merged from a table of every partition, bucket by bucket.
 
     The partial tables pass through scratch files, so memory is bounded by a bucket.
@@ -225,6 +237,8 @@ class Gathered(_Description):
         scatter: as the argument of a step, each partition gets the rows whose
             ``partition`` column names it (of all buckets); else every partition gets
             the finished value itself.
+        onto: the version of the table that went into this one, which takes the place
+            of that version and of no other.
     """
 
     partitions: Partitions
@@ -237,9 +251,17 @@ class Gathered(_Description):
     finish: Callable[..., Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     scatter: bool = False
+    onto: Released | None = None
 
 
 Lazy = Parts | Gathered
+
+
+class Unchanged(Description):
+    """In the place of a lazy table: the table stays as it is."""
+
+
+UNCHANGED = Unchanged()
 
 
 def gathered_in(arguments: Mapping[str, Any]) -> dict[str, Gathered]:

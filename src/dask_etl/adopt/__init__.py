@@ -1,0 +1,1 @@
+"""``dask-etl adopt``: an environment made for somebody's data."""
