@@ -1,4 +1,4 @@
-"""The command line: ``dask-etl run``, and ``tables``, which ``kedro`` has, too.
+"""The command line: ``dask-etl run``, ``replay`` and ``tables``; ``kedro`` has them, too.
 
 Kedro finds this module by its name, and ``cli`` and ``run`` in it.
 """
@@ -230,6 +230,49 @@ def export(
         click.echo(f"{done.path}: {done.rows:,} rows in {files}")
 
 
+@cli.command()
+@click.option(
+    "--rule",
+    default="any",
+    show_default=True,
+    help="The cleaning rule that rows are quarantined by; any: whichever.",
+)
+@_environment
+def replay(rule: str, env: str | None) -> None:
+    """Judge quarantined rows again, at this moment and by the present parameters.
+
+    The source files that they came from are judged again, all others as they were; rows
+    that pass move from the quarantine to the sales, in their place.
+    """
+    with _explained():
+        with _project(env) as catalog:
+            before = _ledger(catalog)
+        if before is None:
+            raise click.ClickException(
+                "there is no quarantine yet: run the pipeline etl_dask first"
+            )
+        parameters = {"etl": {"mode": "auto", "replay": rule}}
+        with _session(env, parameters) as session:
+            session.run(pipeline_names=["etl_dask"])
+        with _project(env) as catalog:
+            after = _ledger(catalog)
+    column = "rows_rejected" if rule == "any" else rule
+    moved = after["rows_kept"].sum() - before["rows_kept"].sum()
+    click.echo(
+        f"{before[column].sum():,} rows were quarantined ({rule}), "
+        f"{after[column].sum():,} are; {moved:,} more rows than before are sales."
+    )
+    click.echo(
+        "Tables that were made from these are as they were: run their pipelines.",
+        err=True,
+    )
+
+
+def _ledger(catalog: Mapping[str, Any]) -> Any:
+    dataset = catalog["dask.row_ledger"]
+    return dataset.load() if dataset.versions() else None
+
+
 # -- the project ---------------------------------------------------------------
 
 
@@ -250,6 +293,13 @@ def _explained() -> Iterator[None]:
 @contextlib.contextmanager
 def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
+    with _session(env) as session:
+        yield _tables(session.load_context().catalog)
+
+
+@contextlib.contextmanager
+def _session(env: str | None, parameters: Any = None) -> Iterator[Any]:
+    """Open a session of the project around the folder one is in."""
     from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
     from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
     from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
@@ -264,9 +314,9 @@ def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
             f"{here} is in no project: there is no folder conf/base. Change to the "
             "project's folder."
         )
-    session = KedroSession.create(project_path=root, env=env)
+    session = KedroSession.create(project_path=root, env=env, runtime_params=parameters)
     with session:
-        yield _tables(session.load_context().catalog)
+        yield session
 
 
 def _tables(catalog: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Every setting that there is, as docs/configuration.md has it in its tables."""
 
+import types
 from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, Literal, get_args, get_origin
@@ -73,6 +74,8 @@ def _kind(annotation: Any) -> str:
     origin, inner = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         return "name"
+    if types.NoneType in inner and get_origin(inner[0]) is Literal:
+        return "name or null"
     if origin in (tuple, frozenset):
         count = f"{len(inner)} " if origin is tuple and ... not in inner else ""
         return f"{count or 'list of '}{_kind(inner[0])}s"

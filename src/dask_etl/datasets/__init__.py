@@ -2,6 +2,7 @@
 
 from dask_etl.datasets.csv import CsvDataset
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.earlier import EarlierTables
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
 
-__all__ = ["CsvDataset", "DaskParquetDataset", "PandasParquetDataset"]
+__all__ = ["CsvDataset", "DaskParquetDataset", "EarlierTables", "PandasParquetDataset"]

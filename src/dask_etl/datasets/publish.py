@@ -13,9 +13,10 @@ from dask_etl.datasets.table import TableDataset
 from dask_etl.engine.execution import execute
 from dask_etl.engine.fingerprint import fingerprint
 from dask_etl.engine.frames import meta_of, write_frame
-from dask_etl.engine.partitions import Lazy
+from dask_etl.engine.partitions import Lazy, Parts, Unchanged
 from dask_etl.engine.scratch import ATTEMPT, Scratch
-from dask_etl.storage.delta import Content
+from dask_etl.errors import StorageError
+from dask_etl.storage.delta import Conflict, Content
 from dask_etl.storage.names import new_attempt
 from dask_etl.storage.parts import PartFile, PartWriter
 from dask_etl.storage.session import Session, refuse_other_release
@@ -69,7 +70,8 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
     taken over.
 
     Args:
-        outputs: by dataset: a lazy table, a Dask or pandas DataFrame or Arrow table.
+        outputs: by dataset: a lazy table, a Dask or pandas DataFrame or Arrow table;
+            or that the table stays as it is.
         resume: take over the work of an interrupted attempt.
 
     Raises:
@@ -84,6 +86,12 @@ def stage(outputs: Outputs, resume: bool = True) -> Work:
     The tables are kept from other writers until the work is committed or abandoned.
     Arguments and errors are those of :func:`publish`.
     """
+    session = next(iter(outputs)).session
+    outputs = {
+        d: data for d, data in outputs.items() if not isinstance(data, Unchanged)
+    }
+    if not outputs:
+        return Work(session, (), None)
     for dataset in outputs:
         dataset.check_own()
     stores = [dataset.store for dataset in outputs]
@@ -105,6 +113,8 @@ def commit(work: Sequence[Work]) -> None:
         StorageError: something stands in the way; nothing was changed.
     """
     staged = [each for piece in work for each in piece.staged]
+    if not staged:
+        return
     try:
         refuse_other_release([each.store for each in staged])
         work[0].session.commit(staged)
@@ -125,6 +135,8 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
     first = next(iter(outputs))
     run_id = first.run_id
     attempts = {dataset: dataset.store.begin(run_id) for dataset in outputs}
+    for dataset, lazy in lazies.items():
+        _check_base(attempts[dataset], lazy)
     scratch = _scratch(lazies, resume, attempts.values())
     for dataset in outputs:
         # Work that an interrupted run left for another computation.
@@ -139,18 +151,50 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
             dataset.store.location.path,
             name,
             dataset.encodings,
+            attempts[dataset].next_number if _is_added(data) else 0,
         )
-        for dataset in outputs
+        for dataset, data in outputs.items()
     }
     written = _write_lazy(lazies, writers, scratch)
     for dataset in outputs.keys() - lazies.keys():
         written[dataset] = _write(dataset, outputs[dataset], writers[dataset])
     staged = tuple(
-        attempt.overwrite(written[dataset]) for dataset, attempt in attempts.items()
+        attempt.append(written[dataset].parts)
+        if _is_added(outputs[dataset])
+        else attempt.overwrite(written[dataset])
+        for dataset, attempt in attempts.items()
     )
     left = _scratch_home(next(iter(lazies))) if lazies else None
     first.session.stage(staged)
     return Work(first.session, staged, left)
+
+
+def _is_added(data: Any) -> bool:
+    """Tell whether parts are added to what a table holds."""
+    return isinstance(data, Parts) and data.onto is not None
+
+
+def _check_base(attempt: Attempt, lazy: Lazy) -> None:
+    """Refuse to add to another version of a table than was looked at.
+
+    Raises:
+        Conflict: another run committed the table in the meantime.
+        StorageError: the table has other columns than what is added.
+    """
+    if lazy.onto is None:
+        return
+    path = attempt.store.location.path
+    if attempt.base != lazy.onto:
+        raise Conflict(
+            f"{path}: another run committed this table in the meantime, or it is not "
+            "the one that the catalog entry of the earlier tables names; nothing of "
+            "this run was. Run again."
+        )
+    if _is_added(lazy) and not attempt.held.schema.equals(lazy.schema):
+        raise StorageError(
+            f"{path}: what is to be added has other columns or types than the table. "
+            "Write the table anew."
+        )
 
 
 def _scratch(

@@ -11,7 +11,7 @@ Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the out
 all together.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from dask_etl.engine.frames import files_of, graph_of, schema_of, to_arrow
 from dask_etl.storage.parts import Conform, PartReader
+from dask_etl.storage.release import Released
 from dask_etl.storage.segments import Partition
 from dask_etl.tables import Table
 
@@ -28,7 +29,7 @@ Tables = dict[str, Any]
 """What a step gets and returns: Arrow tables (and other values) by name."""
 
 
-class _Description:
+class Description:
     """What is only described does not change: Kedro's in-memory copies share it."""
 
     def __deepcopy__(self, memo):
@@ -36,7 +37,7 @@ class _Description:
 
 
 @dataclass(frozen=True, eq=False)
-class Partitions(_Description):
+class Partitions(Description):
     """Partitions of rows and the steps that each goes through.
 
     Attributes:
@@ -89,13 +90,23 @@ class Partitions(_Description):
             return 0
         return sum(segment.rows for item in self.items for segment in item)
 
+    def only(self, names: Collection[str]) -> "Partitions":
+        """Leave out the rows of all files but those with these names."""
+        kept = [
+            tuple(segment for segment in item if segment.name in names)
+            for item in self.items
+        ]
+        return replace(self, items=[item for item in kept if item])
+
     def map(self, step: Callable[..., Tables], **arguments: Any) -> "Partitions":
         """Append a step."""
         return replace(self, steps=(*self.steps, (step, arguments)))
 
-    def parts(self, name: str, written: pa.Schema) -> "Parts":
+    def parts(
+        self, name: str, written: pa.Schema, onto: Released | None = None
+    ) -> "Parts":
         """Name a table of every partition to be written as one part each."""
-        return Parts(self, name, written)
+        return Parts(self, name, written, onto)
 
     def gather(
         self,
@@ -173,16 +184,25 @@ def _chosen(
 
 
 @dataclass(frozen=True, eq=False)
-class Parts(_Description):
-    """A lazy table of one part per partition, in their order."""
+class Parts(Description):
+    """A lazy table of one part per partition, in their order.
+
+    Attributes:
+        partitions: where the parts come from.
+        name: of the parts among the tables of the last step.
+        schema: of the parts.
+        onto: the version of the table that the parts are added to, and no other; None
+            where they are all that it will hold.
+    """
 
     partitions: Partitions
     name: str
     schema: pa.Schema
+    onto: Released | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered(_Description):
+class Gathered(Description):
     """A lazy table merged from a table of every partition, bucket by bucket.
 
     The partial tables pass through scratch files, so memory is bounded by a bucket.
@@ -201,6 +221,10 @@ class Gathered(_Description):
         scatter: as the argument of a step, each partition gets the rows whose
             ``partition`` column names it (of all buckets); else every partition gets
             the finished value itself.
+        earlier: other partitions, whose partial tables come before the others; they
+            are no target of ``scatter``.
+        onto: the version of the table that went into this one, which takes the place
+            of that version and of no other.
     """
 
     partitions: Partitions
@@ -213,9 +237,23 @@ class Gathered(_Description):
     finish: Callable[..., Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     scatter: bool = False
+    earlier: tuple[Partitions, ...] = ()
+    onto: Released | None = None
+
+    @property
+    def sources(self) -> tuple[Partitions, ...]:
+        """All partitions that partial tables come from, in their order."""
+        return (*self.earlier, self.partitions)
 
 
 Lazy = Parts | Gathered
+
+
+class Unchanged(Description):
+    """In the place of a lazy table: the table stays as it is."""
+
+
+UNCHANGED = Unchanged()
 
 
 def gathered_in(arguments: Mapping[str, Any]) -> dict[str, Gathered]:
