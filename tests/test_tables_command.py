@@ -12,10 +12,10 @@ from click.testing import CliRunner
 
 import dask_etl
 from dask_etl.cli import cli
-from dask_etl.retail.tables import ANALYSES, ETL_TABLES
+from dask_etl.retail.tables import ANALYSES, STATE
 from support.kedro_project import Project
 
-ETL = {f"dask.{table.name}" for table in ETL_TABLES}
+ETL = {f"dask.{table.name}" for table in STATE}
 
 
 @pytest.fixture(scope="module")

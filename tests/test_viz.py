@@ -13,13 +13,8 @@ from support.kedro_project import ENGINES
 LAYERS = ["raw", "primary", "analysis", "reporting"]
 SUMMARIES = {"sales_cube", "customers"}
 IN_MEMORY = {
-    "as_of",
-    "dask.survey",
-    "dask.screened",
-    "dask.enriched",
-    "pandas.kept",
-    "rejected_samples",
-    "run_facts",
+    *("as_of", "dask.batch", "dask.survey", "dask.screened", "dask.enriched"),
+    *("pandas.moments", "pandas.kept", "rejected_samples", "run_facts"),
 }
 
 
@@ -106,7 +101,7 @@ def test_each_engine_is_a_box_to_open(graph):
     assert set(boxes) == {"__root__", *ENGINES}
     assert set(ENGINES) <= {child["id"] for child in boxes["__root__"]["children"]}
     dask, pandas = (graph.children(engine, "task") for engine in ENGINES)
-    assert {"survey", "screen", "enrich", "summarise"} < dask
+    assert {"plan", "survey", "screen", "enrich", "summarise"} < dask
     summaries = {"summarise_sales", "summarise_customers", "summarise_orders"}
     assert {"screen", "enrich", *summaries} < pandas
     assert len(dask & pandas) == 2 + 10  # screen, enrich and the analyses
@@ -114,11 +109,12 @@ def test_each_engine_is_a_box_to_open(graph):
 
 def test_boxes_hide_what_is_nobody_elses_concern(graph):
     assert graph.children("dask", "data") == {
+        "dask.batch",
         "dask.survey",
         "dask.screened",
         "dask.enriched",
     }
-    assert graph.children("pandas", "data") == {"pandas.kept"}
+    assert graph.children("pandas", "data") == {"pandas.moments", "pandas.kept"}
 
 
 def test_one_raw_table_feeds_both_engines(graph):

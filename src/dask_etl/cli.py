@@ -61,7 +61,8 @@ def doctor(env: str | None) -> None:
     """
     from dask_etl.doctor import examine, tell  # noqa: PLC0415  (start-up)
 
-    with _explained(), _context(env) as context:
+    with _explained(), _session(env) as session:
+        context = session.load_context()
         tables = find_tables(context.catalog)
         tell(examine(context.config_loader["dask"], tables))
 
@@ -71,9 +72,10 @@ def doctor(env: str | None) -> None:
 @_environment
 def report(show: bool, env: str | None) -> None:
     """Say where the report of the last run is."""
-    with _explained(), _context(env) as context:
-        path = path_of(context.catalog["report_page"])
-        if path is None or not context.catalog.exists("report_page"):
+    with _explained(), _session(env) as session:
+        catalog = session.load_context().catalog
+        path = path_of(catalog["report_page"])
+        if path is None or not catalog.exists("report_page"):
             raise click.ClickException(
                 f"{path}: no report has been written here yet; kedro run --pipelines "
                 "reporting writes it"
@@ -265,6 +267,49 @@ def export(
         click.echo(f"{done.path}: {done.rows:,} rows in {files}")
 
 
+@cli.command()
+@click.option(
+    "--rule",
+    default="any",
+    show_default=True,
+    help="The cleaning rule that rows are quarantined by; any: whichever.",
+)
+@_environment
+def replay(rule: str, env: str | None) -> None:
+    """Judge quarantined rows again, at this moment and by the present parameters.
+
+    The source files that they came from are judged again, all others as they were; rows
+    that pass move from the quarantine to the sales, in their place.
+    """
+    with _explained():
+        with _project(env) as catalog:
+            before = _ledger(catalog)
+        if before is None:
+            raise click.ClickException(
+                "there is no quarantine yet: run the pipeline etl_dask first"
+            )
+        parameters = {"etl": {"mode": "auto", "replay": rule}}
+        with _session(env, parameters) as session:
+            session.run(pipeline_names=["etl_dask"])
+        with _project(env) as catalog:
+            after = _ledger(catalog)
+    column = "rows_rejected" if rule == "any" else rule
+    moved = after["rows_kept"].sum() - before["rows_kept"].sum()
+    click.echo(
+        f"{before[column].sum():,} rows were quarantined ({rule}), "
+        f"{after[column].sum():,} are; {moved:,} more rows than before are sales."
+    )
+    click.echo(
+        "Tables that were made from these are as they were: run their pipelines.",
+        err=True,
+    )
+
+
+def _ledger(catalog: Mapping[str, Any]) -> Any:
+    dataset = catalog["dask.row_ledger"]
+    return dataset.load() if dataset.versions() else None
+
+
 # -- the project ---------------------------------------------------------------
 
 
@@ -285,13 +330,13 @@ def _explained() -> Iterator[None]:
 @contextlib.contextmanager
 def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
-    with _context(env) as context:
-        yield find_tables(context.catalog)
+    with _session(env) as session:
+        yield find_tables(session.load_context().catalog)
 
 
 @contextlib.contextmanager
-def _context(env: str | None) -> Iterator[Any]:
-    """Open the project around the folder one is in; yield its context."""
+def _session(env: str | None, parameters: Any = None) -> Iterator[Any]:
+    """Open a session of the project around the folder one is in."""
     from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
     from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
     from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
@@ -303,9 +348,9 @@ def _context(env: str | None) -> Iterator[Any]:
     root = found or here
     if not (root / "conf" / "base").is_dir():
         raise click.ClickException(no_project(here))
-    session = KedroSession.create(project_path=root, env=env)
+    session = KedroSession.create(project_path=root, env=env, runtime_params=parameters)
     with session:
-        yield session.load_context()
+        yield session
 
 
 def find_tables(catalog: Any) -> dict[str, Any]:

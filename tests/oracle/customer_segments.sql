@@ -1,7 +1,10 @@
 WITH measured AS (
     SELECT
         customer_id,
-        (epoch_us(getvariable('as_of')) - epoch_us(max("timestamp") FILTER (is_sale)))
+        (
+            epoch_us(list_max(getvariable('moments')))
+            - epoch_us(max("timestamp") FILTER (is_sale))
+        )
         // 86_400_000_000 AS recency_days,
         CASE
             WHEN getvariable('has_orders') THEN count(DISTINCT order_id) FILTER (is_sale)

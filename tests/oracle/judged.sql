@@ -51,7 +51,9 @@ checked AS (
                         )
                         THEN 'value_out_of_range'
                 END,
-                CASE WHEN "timestamp" > getvariable('as_of') THEN 'future_timestamp' END
+                CASE
+                    WHEN "timestamp" > getvariable('moments')[file] THEN 'future_timestamp'
+                END
             ],
             lambda rule: rule IS NOT NULL
         ) AS broken

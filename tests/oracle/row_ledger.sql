@@ -42,7 +42,7 @@ SELECT
     getvariable('names')[file] AS source_file,
     coalesce(columns(rows_of.* EXCLUDE (file)), 0),
     coalesce(columns(by_rule.* EXCLUDE (file)), 0),
-    getvariable('as_of') AS as_of
+    getvariable('moments')[file] AS as_of
 FROM files
 LEFT JOIN rows_of USING (file)
 LEFT JOIN by_rule USING (file)

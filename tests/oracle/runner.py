@@ -33,7 +33,7 @@ class Inexact(Exception):
 
 def oracle_tables(
     files: Sequence[Path],
-    as_of: datetime,
+    as_of: datetime | Sequence[datetime],
     price_bounds: tuple[float, float, float] = Features().price_bounds,
     segments: Segments | None = None,
     cleaning: Cleaning | None = None,
@@ -45,7 +45,8 @@ def oracle_tables(
 
     Args:
         files: the raw files, at least one, in raw order; known by their file name.
-        as_of: the moment the data is judged at; UTC if it has no zone.
+        as_of: the moment the data is judged at, or that of each file; UTC if it has no
+            zone.
         price_bounds: upper bounds of the price categories but the last.
         segments: segments by RFM scores; one segment for all if not given.
         cleaning: what becomes of which rows, and what they tell.
@@ -62,11 +63,12 @@ def oracle_tables(
     cleaning = cleaning or Cleaning()
     limits = cleaning.limits
     calendar, currency = calendar or Calendar(), currency or Currency()
+    moments = [as_of] * len(files) if isinstance(as_of, datetime) else as_of
     segments = segments or Segments(rules={"All": {}})
     with _connection() as connection:
         _set(connection, "files", [str(file) for file in files], "VARCHAR[]")
         _set(connection, "names", [file.name for file in files], "VARCHAR[]")
-        _set(connection, "as_of", _utc(as_of), "TIMESTAMP")
+        _set(connection, "moments", [*map(_utc, moments)], "TIMESTAMP[]")
         _set(connection, "earliest", _utc(limits.timestamp), "TIMESTAMP")
         _set(connection, "most_amount", limits.amount, "DOUBLE")
         _set(connection, "most_quantity", limits.quantity, "DOUBLE")

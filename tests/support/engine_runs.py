@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
+from dask_etl.datasets.earlier import Earlier
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
@@ -36,12 +37,21 @@ from dask_etl.pipelines.etl_pandas.summaries import (
     summarise_orders,
     summarise_sales,
 )
-from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features, Segments
+from dask_etl.retail.parameters import (
+    Calendar,
+    Cleaning,
+    Currency,
+    Etl,
+    Features,
+    Segments,
+)
 from dask_etl.retail.tables import ETL_TABLES
 from oracle.raw_files import AS_OF
 
 TOLERANT = Cleaning(thresholds={}, allow_nothing_kept=True)
 """For tests of what becomes of rows, however many of them are bad."""
+
+AUTO = Etl()
 
 TABLES = tuple(table.name for table in ETL_TABLES)
 
@@ -61,13 +71,22 @@ def describe(
     cleaning: Cleaning = TOLERANT,
     calendar: Calendar = Calendar(),  # noqa: B008  (never changed)
     currency: Currency = Currency(),  # noqa: B008  (never changed)
+    earlier: Earlier | None = None,
+    etl: Etl = AUTO,
+    with_state: bool = False,
 ) -> dict[str, object]:
-    """The lazy tables that the nodes of the Dask engine make of a Dask DataFrame."""
-    survey = nodes.survey(raw, as_of, cleaning, calendar, currency)
-    screened = nodes.screen(raw, survey, as_of, cleaning, currency)
-    enriched = nodes.enrich(screened, survey, cleaning, Features(), calendar, currency)
-    tables = nodes.summarise(enriched, survey, as_of, cleaning, calendar, currency)
-    return dict(zip(TABLES, tables, strict=True))
+    """The lazy tables that the nodes of the Dask engine make of a Dask DataFrame.
+
+    With its state, ``processed_files`` is among them, which is not lazy.
+    """
+    features = Features()
+    batch = nodes.plan(raw, earlier, as_of, etl, cleaning, features, calendar, currency)
+    survey = nodes.survey(raw, batch, cleaning, calendar, currency)
+    screened = nodes.screen(raw, survey, batch, cleaning, currency)
+    enriched = nodes.enrich(screened, survey, cleaning, features, calendar, currency)
+    tables = nodes.summarise(enriched, survey, batch, cleaning, calendar, currency)
+    made = dict(zip((*TABLES, "processed_files"), tables, strict=True))
+    return made if with_state else {name: made[name] for name in TABLES}
 
 
 def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:

@@ -68,7 +68,7 @@ def slowed_run(
 ) -> None:
     """Run slowly, and leave a file in ``log`` for every partition that is computed."""
     for name in ("survey_partition", "screen_partition"):
-        setattr(kernels, name, _slowed(getattr(kernels, name), seconds, log))
+        setattr(kernels, name, slowed(getattr(kernels, name), seconds, log))
     run(raw, folder, **options)
 
 
@@ -83,7 +83,7 @@ def slowed_run_of(package: Path, *arguments: Any) -> None:
     module.slowed_run(*arguments)
 
 
-def _slowed(step: Callable, seconds: float, log: Path | None) -> Callable:
+def slowed(step: Callable, seconds: float, log: Path | None) -> Callable:
     # The same name, so that the computation is the same one.
     @functools.wraps(step)
     def slow(tables, **arguments):

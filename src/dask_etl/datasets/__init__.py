@@ -2,6 +2,7 @@
 
 from dask_etl.datasets.csv import CsvDataset
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.earlier import EarlierTables
 from dask_etl.datasets.history_parquet import HistoryParquetDataset
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
 from dask_etl.datasets.parts_parquet import PartsParquetDataset
@@ -10,6 +11,7 @@ from dask_etl.datasets.state import StateDataset
 __all__ = [
     "CsvDataset",
     "DaskParquetDataset",
+    "EarlierTables",
     "HistoryParquetDataset",
     "PandasParquetDataset",
     "PartsParquetDataset",

@@ -12,6 +12,10 @@ from dask_etl.datasets.table import TableDataset
 from dask_etl.errors import TableMissing
 from dask_etl.storage.frames import to_pandas
 from dask_etl.storage.segments import Segment
+from dask_etl.storage.sources import SourceFiles
+
+SOURCES = "source_files"
+"""Where frames of other people's files keep what is known of the files: ``attrs``."""
 
 
 class PandasParquetDataset(TableDataset):
@@ -19,9 +23,9 @@ class PandasParquetDataset(TableDataset):
 
     ``load()`` returns rows in the order of the parts with a RangeIndex; integer and
     boolean columns are nullable types only where there are nulls. Raw transactions
-    come with ``source_file`` (its categories are all files, in that order) and
-    ``source_row``. ``save()`` takes a pandas DataFrame, an Arrow table or a lazy table
-    of the Dask engine.
+    come with ``source_file`` (its categories are all files, in that order),
+    ``source_row``, and in ``attrs`` the files themselves. ``save()`` takes a pandas
+    DataFrame, an Arrow table or a lazy table of the Dask engine.
     """
 
     def load(self) -> pd.DataFrame:
@@ -43,7 +47,10 @@ class PandasParquetDataset(TableDataset):
         masked = [name for name in table.column_names if table[name].null_count]
         frame = to_pandas(table, masked).assign(**as_it_is)
         if source.reader.conform is not None:
-            return frame.assign(**_origin(source.segments))
+            frame = frame.assign(**_origin(source.segments))
+            frame.attrs[SOURCES] = SourceFiles.of(
+                self._filesystem, source.reader.schema, source.segments
+            )
         return frame
 
     def save(self, data: Any) -> None:

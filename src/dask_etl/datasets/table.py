@@ -210,6 +210,10 @@ class TableDataset(AbstractDataset):
             )
         return content
 
+    def current(self) -> Released | None:
+        """Return the version in force, as this session sees it; None before the first."""
+        return self.session.current(self.store)
+
     def versions(self) -> tuple[Released, ...]:
         """Return the versions that are kept, newest first."""
         return self.session.state.tables.get(self.store.name, ())

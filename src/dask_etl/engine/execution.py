@@ -162,8 +162,8 @@ class Graph:
         """Fill ``tasks``; return the keys to ask for, by stage and by merge."""
         for lazy in self.outputs:
             self._find(lazy)
-        for partitions in self.lazies:
-            self._add_stage(partitions)
+        for lazy in self.outputs:
+            self._add_lazy(lazy)
         wanted = {
             lazy.partitions if isinstance(lazy, Parts) else lazy
             for lazy in self.outputs
@@ -210,16 +210,24 @@ class Graph:
         return self.labels[of]
 
     def _find(self, lazy: Lazy) -> None:
-        """Note a lazy table under its stage, after all that the stage needs."""
-        needs = [arguments for _, arguments in lazy.partitions.steps]
-        if isinstance(lazy, Gathered):
-            needs.append(lazy.arguments)
-        for arguments in needs:
-            for argument in gathered_in(arguments).values():
-                self._find(argument)
-        stage = self.lazies.setdefault(lazy.partitions, [])
-        if lazy not in stage:
-            stage.append(lazy)
+        """Note a lazy table under every stage that feeds it, and all that it needs."""
+        for partitions in _sources(lazy):
+            fed = self.lazies.setdefault(partitions, [])
+            if lazy in fed:
+                return
+            fed.append(lazy)
+        for needed in _needs(lazy):
+            self._find(needed)
+
+    def _add_lazy(self, lazy: Lazy) -> None:
+        """Add the stages that feed a lazy table, and its merge, after what they need."""
+        for needed in _needs(lazy):
+            self._add_lazy(needed)
+        for partitions in _sources(lazy):
+            if partitions not in self.keys:
+                self._add_stage(partitions)
+        if isinstance(lazy, Gathered) and lazy not in self.keys:
+            self._add_merge(lazy)
 
     def _add_stage(self, partitions: Partitions) -> None:
         lazies = self.lazies[partitions]
@@ -261,8 +269,6 @@ class Graph:
             for number, item in enumerate(partitions.items)
         ]
         self._barrier(partitions)
-        for lazy in gathered:
-            self._add_merge(lazy)
 
     def _item(self, label: str, number: int, item: Any) -> Any:
         if not isinstance(item, ComputedFrame):
@@ -278,9 +284,8 @@ class Graph:
         label = self._label(gathered, f"merge_{gathered.name}")
         merge = Merge(
             name,
-            stage,
+            tuple((self.names[p], len(p.items)) for p in gathered.sources),
             gathered,
-            len(gathered.partitions.items),
             self.outputs.get(gathered),
             self.scratch,
         )
@@ -290,7 +295,10 @@ class Graph:
             TaskRef(self._whole(argument))
             for argument in gathered_in(gathered.arguments).values()
         ]
-        barrier = TaskRef(self._key(self.labels[gathered.partitions], "done"))
+        done = [self._key(self.labels[p], "done") for p in gathered.sources]
+        if len(done) > 1:
+            done = [self._add((label, "begin"), _wait, *map(TaskRef, done))]
+        barrier = TaskRef(done[0])
         self.keys[gathered] = [
             self._add(
                 (label, bucket), Merge.run, TaskRef(common), bucket, barrier, *needs
@@ -316,6 +324,18 @@ class Graph:
 
     def _key(self, label: str, number: Any):
         return (f"{label}-{self.run}", number)
+
+
+def _sources(lazy: Lazy) -> tuple[Partitions, ...]:
+    return lazy.sources if isinstance(lazy, Gathered) else (lazy.partitions,)
+
+
+def _needs(lazy: Lazy) -> list[Gathered]:
+    """List the merged tables that a lazy table, or the stages that feed it, need."""
+    needs = [a for stage in _sources(lazy) for _, a in stage.steps]
+    if isinstance(lazy, Gathered):
+        needs.append(lazy.arguments)
+    return [needed for a in needs for needed in gathered_in(a).values()]
 
 
 def _files(items: Sequence[Any]) -> str:

@@ -18,7 +18,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from dask.base import tokenize
 from fsspec import AbstractFileSystem
 
 from dask_etl.engine.partitions import Gathered, Lazy, Parts
@@ -39,7 +38,7 @@ def fingerprint(lazies: Iterable[Lazy]) -> str:
     for lazy in lazies:
         for text in identity.of(lazy):
             digest.update(text.encode())
-    digest.update(_code(identity.modules).encode())
+    digest.update(code_of(identity.modules).encode())
     return digest.hexdigest()[:16]
 
 
@@ -72,6 +71,8 @@ class _Identity:
         elif isinstance(value, (set, frozenset)):
             yield from sorted(text for item in value for text in self.of(item))
         elif hasattr(value, "__array__"):
+            from dask.base import tokenize
+
             # What they print is cut short.
             yield tokenize(value)
         elif not isinstance(value, AbstractFileSystem):
@@ -79,11 +80,13 @@ class _Identity:
             yield repr(value)
 
     def _of_lazy(self, lazy: Lazy) -> Iterator[str]:
-        partitions = lazy.partitions
+        sources = lazy.sources if isinstance(lazy, Gathered) else (lazy.partitions,)
         yield lazy.name
-        # Thousands of plain descriptions.
-        yield repr(partitions.items)
-        yield from self.of([partitions.source, *partitions.steps, lazy.schema])
+        for partitions in sources:
+            # Thousands of plain descriptions.
+            yield repr(partitions.items)
+            yield from self.of([partitions.source, *partitions.steps])
+        yield from self.of([lazy.schema, lazy.onto])
         if isinstance(lazy, Gathered):
             merge = [lazy.combine, lazy.finish, lazy.arguments]
             yield from self.of([lazy.bucket_by, lazy.buckets, *merge])
@@ -100,7 +103,7 @@ class _Identity:
         return f"{name} {content}"
 
 
-def _code(modules: Iterable[str]) -> str:
+def code_of(modules: Iterable[str]) -> str:
     """Digest the source of the modules and of the libraries that make the bytes."""
     digest = hashlib.sha256()
     for path in sorted(source_files(modules)):

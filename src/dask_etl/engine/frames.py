@@ -17,6 +17,7 @@ from dask_etl.storage.parts import (
     StorageError,
 )
 from dask_etl.storage.segments import Partition
+from dask_etl.storage.sources import SourceFiles
 from dask_etl.tables import Table
 
 
@@ -71,6 +72,16 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
         case (ReadPandas(reader), items):
             return reader, list(items)
     return None
+
+
+def sources_of(frame) -> SourceFiles | None:
+    """Return the files that a Dask DataFrame was made from; None as :func:`files_of`."""
+    found = files_of(frame)
+    if found is None:
+        return None
+    reader, items = found
+    segments = (segment for item in items for segment in item)
+    return SourceFiles.of(reader.filesystem, reader.schema, segments)
 
 
 def meta_of(frame) -> pd.DataFrame:

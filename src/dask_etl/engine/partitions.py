@@ -11,7 +11,7 @@ Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the out
 all together.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,6 +113,14 @@ class Partitions(Description):
         if not isinstance(self.source, ReadFiles):
             return []
         return [sum(segment.rows for segment in item) for item in self.items]
+
+    def only(self, names: Collection[str]) -> "Partitions":
+        """Leave out the rows of all files but those with these names."""
+        kept = [
+            tuple(segment for segment in item if segment.name in names)
+            for item in self.items
+        ]
+        return replace(self, items=[item for item in kept if item])
 
     def map(self, step: Callable[..., Tables], **arguments: Any) -> "Partitions":
         """Append a step."""
@@ -237,6 +245,8 @@ class Gathered(Description):
         scatter: as the argument of a step, each partition gets the rows whose
             ``partition`` column names it (of all buckets); else every partition gets
             the finished value itself.
+        earlier: other partitions, whose partial tables come before the others; they
+            are no target of ``scatter``.
         onto: the version of the table that went into this one, which takes the place
             of that version and of no other.
     """
@@ -251,7 +261,13 @@ class Gathered(Description):
     finish: Callable[..., Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     scatter: bool = False
+    earlier: tuple[Partitions, ...] = ()
     onto: Released | None = None
+
+    @property
+    def sources(self) -> tuple[Partitions, ...]:
+        """All partitions that partial tables come from, in their order."""
+        return (*self.earlier, self.partitions)
 
 
 Lazy = Parts | Gathered

@@ -102,12 +102,20 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """What the task of every bucket of a gathered table has in common."""
+    """What the task of every bucket of a gathered table has in common.
+
+    Attributes:
+        name: in keys and scratch files.
+        stages: the stages that partial tables come from, in their order, and how many
+            partitions each has; rows are scattered to those of the last.
+        gathered: the table.
+        writer: of its parts, where it is an output.
+        scratch: where partial tables are.
+    """
 
     name: str
-    stage: str
+    stages: Sequence[tuple[str, int]]
     gathered: Gathered
-    partitions: int
     writer: PartWriter | None
     scratch: Scratch
 
@@ -124,7 +132,9 @@ class Merge:
         merged = _fold(gathered, self._partials(bucket))
         if gathered.scatter:
             result = _result(self.name, bucket)
-            written = self.scratch.write(result, _scattered(merged, self.partitions))
+            counts = [count for _, count in self.stages]
+            scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
+            written = self.scratch.write(result, scattered)
             self.scratch.write_receipt(f"{result}.json", {"checksum": written})
             return None
         if gathered.finish is not None:
@@ -143,8 +153,9 @@ class Merge:
         )
 
     def _partials(self, bucket: int) -> Iterator[pa.Table]:
-        for number in range(self.partitions):
-            yield self.scratch.read(_partial(self.stage, self.gathered, number), bucket)
+        for stage, count in self.stages:
+            for number in range(count):
+                yield self.scratch.read(_partial(stage, self.gathered, number), bucket)
 
 
 def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
@@ -169,10 +180,11 @@ def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
     return _cut(table.take(order), bucket[order], gathered.buckets)
 
 
-def _scattered(merged: pa.Table, partitions: int) -> list[pa.Table]:
+def _scattered(merged: pa.Table, first: int, count: int) -> list[pa.Table]:
+    """Give ``count`` partitions, from number ``first`` on, the rows that name them."""
     merged = merged.sort_by("partition")
-    numbers = merged["partition"].to_numpy()
-    return _cut(merged.drop_columns("partition"), numbers, partitions)
+    numbers = merged["partition"].to_numpy() - first
+    return _cut(merged.drop_columns("partition"), numbers, count)
 
 
 def _cut(table: pa.Table, numbers: np.ndarray, count: int) -> list[pa.Table]:

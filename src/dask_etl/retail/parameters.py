@@ -271,6 +271,18 @@ class Calendar(Strict):
     timezone: TimeZone = UTC_ZONE
 
 
+class Etl(Strict):
+    """Whether a run processes the raw files that are new, or all of them.
+
+    ``mode``: ``auto`` is incremental where that makes the same tables, else full.
+    ``replay``: judge files again, now, of which rows are quarantined by that rule
+    (``any``: by whatever rule).
+    """
+
+    mode: Literal["auto", "full", "incremental"] = "auto"
+    replay: Literal[("any", *RULES)] | None = None  # type: ignore[valid-type]
+
+
 class Features(Strict):
     """Upper bounds (included, currency units) of the price categories but the last."""
 

@@ -246,25 +246,31 @@ def numbers(table: pa.Table, column: str) -> np.ndarray:
     return table[column].combine_chunks().to_numpy(zero_copy_only=False)
 
 
-def check_thresholds(row_ledger: pd.DataFrame, cleaning: Cleaning) -> None:
+def check_thresholds(
+    row_ledger: pd.DataFrame, cleaning: Cleaning, is_addition: bool = False
+) -> None:
     """Warn of, or refuse, a share of rejected rows above its threshold.
 
     Args:
         row_ledger: the ledger of one run (``ROW_LEDGER``).
         cleaning: thresholds by rule, ``any`` stands for all rejected rows; and
             whether a run may keep none of its rows.
+        is_addition: the rows are added to others. What was delivered before may be
+            delivered again: duplicates are then no fault of theirs, and count under
+            their own rule only.
 
     Raises:
         ThresholdExceeded: a rule is past its ``fail_above``, or no row is kept.
     """
     rows_read = int(row_ledger["rows_read"].sum())
+    known = int(row_ledger["duplicate_transaction_id"].sum()) if is_addition else 0
     kept = row_ledger["rows_kept"].any()
-    if rows_read and not kept and not cleaning.allow_nothing_kept:
+    if rows_read > known and not kept and not cleaning.allow_nothing_kept:
         raise ThresholdExceeded(_nothing_kept(row_ledger, rows_read, cleaning))
     refused = []
     for rule, threshold in cleaning.thresholds.items():
         column = "rows_rejected" if rule == "any" else rule
-        rows = int(row_ledger[column].sum())
+        rows = int(row_ledger[column].sum()) - (known if rule == "any" else 0)
         share = rows / rows_read if rows_read else 0.0
         said = f"rule '{rule}': {rows:,} of {rows_read:,} rows ({share:.2%})"
         what = "are rejected" if cleaning.action(rule) == "reject" else "broke it"

@@ -36,11 +36,18 @@ SUMS = (
 )
 """What is added up, returns by their absolute values; quantities as ``unit_millionths`` where they may have decimals."""
 
+TOLD_SUMS = {
+    "rating_millionths": "rating_sum",
+    "unit_millionths": "units",
+    "returned_unit_millionths": "returned_units",
+}
+"""What sums of millionths are called in the tables, where they are quotients."""
+
 COUNTS = {"lines", "returned_lines", "rating_count"}
 """Sums that one partition cannot make larger than its number of rows."""
 
 SETS = ("regions", "product_categories", "months")
-_JOINED = {
+JOINED = {
     "first": (np.iinfo(np.int64).max, np.minimum),
     "last": (np.iinfo(np.int64).min, np.maximum),
 }
@@ -318,11 +325,11 @@ def customers_partial(
         has_order = table["order_id"].is_valid().combine_chunks()
         orders = table["order_id"].combine_chunks().filter(has_order)
         codes = codes[has_order.to_numpy(zero_copy_only=False)]
-        columns["orders"] = _distinct_orders(codes, orders, len(ids))
+        columns["orders"] = distinct_orders(codes, orders, len(ids))
     return pa.table(columns)
 
 
-def _distinct_orders(groups: np.ndarray, orders: pa.Array, count: int) -> pa.ListArray:
+def distinct_orders(groups: np.ndarray, orders: pa.Array, count: int) -> pa.ListArray:
     """List the orders of each group, each once."""
     codes, ids = encode(orders)
     return named(lists_of(groups, codes, count, len(ids)), ids)
@@ -369,9 +376,9 @@ def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
                 ]
             )
             values = pa.concat_arrays([orders.flatten() for orders in found])
-            columns[name] = _distinct_orders(groups, values, len(ids))
+            columns[name] = distinct_orders(groups, values, len(ids))
             continue
-        start, join = _JOINED.get(name, (0, np.add))
+        start, join = JOINED.get(name, (0, np.add))
         merged = np.full(len(ids), start, np.int64)
         for places, values in zip(places_of, found, strict=True):
             merged[places] = join(merged[places], values.to_numpy())
@@ -395,24 +402,25 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
         columns[f"{name}_purchase"] = pc.if_else(has_bought, moments, None)
     if "orders" in columns:
         columns["orders"] = pc.list_value_length(merged["orders"])
-    months = np.arange(domain.first_month, domain.first_month + domain.months)
-    dates = months.astype("datetime64[M]").astype("datetime64[D]")
-    for name, members in (
-        ("regions", domain.labels["region"]),
-        ("product_categories", domain.labels["product_category"]),
-        ("months", pa.array(dates, pa.date32())),
-    ):
+    for name, members in members_of(domain).items():
         columns[name] = named(merged[name].combine_chunks(), members)
     return _as(tables.CUSTOMERS, columns)
 
 
+def members_of(domain: Domain) -> dict[str, pa.Array]:
+    """Return what the numbers in each of :data:`SETS` stand for."""
+    months = np.arange(domain.first_month, domain.first_month + domain.months)
+    dates = months.astype("datetime64[M]").astype("datetime64[D]")
+    return {
+        "regions": domain.labels["region"],
+        "product_categories": domain.labels["product_category"],
+        "months": pa.array(dates, pa.date32()),
+    }
+
+
 def _finished_sums(merged: pa.Table) -> dict[str, pa.ChunkedArray | np.ndarray]:
     columns = {name: merged[name] for name in merged.column_names}
-    for name, told in (
-        ("rating_millionths", "rating_sum"),
-        ("unit_millionths", "units"),
-        ("returned_unit_millionths", "returned_units"),
-    ):
+    for name, told in TOLD_SUMS.items():
         if name in columns:
             millionths = merged[name].to_numpy()
             check_round_trip(name, millionths)
@@ -457,7 +465,7 @@ def merge_orders(partials: Sequence[pa.Table]) -> pa.Table:
     Raises:
         InexactTotal: their total of a measure reaches 2**53.
     """
-    joined = pa.concat_tables(partials)
+    joined = _joined(partials)
     sums = [name for name in joined.column_names if name not in ORDER_KEYS]
     for name in sums:
         check_total(name, joined[name].to_numpy())

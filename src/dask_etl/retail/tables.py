@@ -5,6 +5,8 @@ currency units (float64) only in the tables people read. Ids keep the type of
 the raw data: int64 or string.
 """
 
+from dataclasses import replace
+
 import pyarrow as pa
 
 from dask_etl.retail.conform import conform, unify
@@ -66,6 +68,8 @@ _LINES = Encodings(
     filtered=frozenset({*_IDS, "timestamp"}),
 )
 """Of the tables that have a row per sale line."""
+_CLEAN_LINES = replace(_LINES, alone=frozenset({"transaction_id"}))
+"""The ids of kept lines are all that runs read which add to them."""
 _BY_CUSTOMER = Encodings(
     distinct=frozenset(_CUSTOMER_ID), filtered=frozenset(_CUSTOMER_ID)
 )
@@ -112,7 +116,7 @@ CLEAN_TRANSACTIONS = Table(
     key=("transaction_id",),
     optional=OPTIONAL,
     takes_any=True,
-    encodings=_LINES,
+    encodings=_CLEAN_LINES,
 )
 """The raw columns, filled in, and the features; in raw order. Customers are null where
 such rows are kept."""
@@ -155,6 +159,25 @@ ROW_LEDGER = Table(
 broke, kept or not, so the rule columns may add up to more than ``rows_rejected``. Of the
 rows kept, ``rows_blanked`` lost a value, and ``rows_excused`` broke a rule that lets them
 stay."""
+
+PROCESSED_FILES = Table(
+    "processed_files",
+    pa.schema(
+        [
+            _required("source_file", pa.string()),
+            pa.field("bytes", pa.int64()),
+            pa.field("checksum", pa.string()),
+            pa.field("modified", pa.string()),
+            _required("first_as_of", TIMESTAMP),
+            _required("parameters", pa.string()),
+            _required("columns", pa.string()),
+            _required("code", pa.string()),
+        ]
+    ),
+    key=("source_file",),
+)
+"""What the next run tells by whether files, parameters and code are still those that
+the tables were made from: one row per source file, in raw order."""
 
 _MEASURES = [
     _required("lines", pa.int64()),
@@ -479,6 +502,9 @@ ETL_TABLES = (
     ORDERS,
 )
 """What both engines make of the raw transactions, in the order of their outputs."""
+
+STATE = (*ETL_TABLES, PROCESSED_FILES)
+"""What a run of the Dask engine leaves, and the next one adds to."""
 
 ANALYSES = (
     REGION_PERFORMANCE,

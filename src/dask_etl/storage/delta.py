@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dask_etl.errors import StorageError
@@ -176,6 +177,29 @@ class Log:
                 "which this project does not read. Write a plain copy of it, e.g. "
                 "with deltalake.write_deltalake(copy, table.to_pyarrow_dataset())."
             )
+
+    def limits(self, version: int, column: str) -> dict[str, tuple[Any, Any]]:
+        """Return the least and the greatest value of a column in each part.
+
+        Returns:
+            By the names of the parts; those of which it is not known are left out.
+        """
+        with self._explained():
+            actions = pa.table(self._table(version).get_add_actions())
+        ends = []
+        for end in ("min", "max"):
+            kind = (
+                actions.schema.field(end).type if end in actions.column_names else None
+            )
+            if kind is None or kind.get_field_index(column) < 0:
+                return {}
+            ends.append(pc.struct_field(actions[end], column).to_pylist())
+        paths = map(unquote, actions["path"].to_pylist())
+        return {
+            path: (least, greatest)
+            for path, least, greatest in zip(paths, *ends, strict=True)
+            if least is not None and greatest is not None
+        }
 
     def history(self, limit: int | None = None) -> list[dict[str, Any]]:
         """Describe the commits, newest first: version, timestamp, operation, run_id."""

@@ -14,11 +14,13 @@ class Encodings:
         distinct: text that hardly repeats within a part (ids), not worth one.
         filtered: columns that readers filter on, worth minimum and maximum per row
             group.
+        alone: columns that are read without the others, worth a checksum of their own.
     """
 
     repeated: frozenset[str] = frozenset()
     distinct: frozenset[str] = frozenset()
     filtered: frozenset[str] = frozenset()
+    alone: frozenset[str] = frozenset()
 
     def of(self, written: pa.Schema) -> dict:
         """Choose encodings by column, as keywords of ``pyarrow.parquet.write_table``.

@@ -31,6 +31,10 @@ def to_pandas(table: pa.Table, masked: Iterable[str]) -> pd.DataFrame:
 
 def from_pandas(frame: pd.DataFrame, target: pa.Schema) -> pa.Table:
     """Convert from pandas, also what :func:`to_pandas` made."""
+    if frame.attrs:
+        # Notes of the frame, which Arrow would write into the table's.
+        frame = frame.copy(deep=False)
+        frame.attrs = {}
     try:
         table = pa.Table.from_pandas(frame, target, preserve_index=False, nthreads=1)
     except TypeError:

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dask_etl.errors import StorageError
@@ -84,6 +86,33 @@ class PartReader:
         # Dictionaries of several files are unified, so that the chunks can be joined.
         table = tables[0] if len(tables) == 1 else pa.concat_tables(tables)
         return table.unify_dictionaries().combine_chunks()
+
+    def read_alone(self, segment: Segment) -> pa.Array:
+        """Read the only column of the schema from a part, and nothing else of it.
+
+        It is compared with a checksum of its own; a part that has none is read whole.
+
+        Raises:
+            StorageError: the part is missing, truncated, altered or not Parquet.
+        """
+        [name] = self.schema.names
+        check_file(self.filesystem, segment.path)
+        try:
+            with self.filesystem.open(segment.path, "rb") as source:
+                file = pq.ParquetFile(source)
+                noted = (file.metadata.metadata or {}).get(_note_of(name))
+                if noted is None:
+                    return self.read((segment,))[name].combine_chunks()
+                column = file.read(columns=[name], use_threads=False)[name]
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise unreadable(segment.path, error) from error
+        values = column.combine_chunks()
+        if len(values) != segment.rows or _digest_of(values).encode() != noted:
+            raise StorageError(
+                f"{segment.path}: checksum mismatch in column '{name}': the file was "
+                "altered"
+            )
+        return values
 
     def _target(self) -> pa.Schema:
         if self.columns is None:
@@ -226,6 +255,12 @@ class PartWriter:
 
     def write(self, table: pa.Table, number: int) -> PartFile:
         """Write part ``number``; readers never see half of it."""
+        alone = self.encodings.alone.intersection(table.column_names)
+        if alone:
+            digests = {name: _digest_of(table[name].combine_chunks()) for name in alone}
+            table = table.replace_schema_metadata(
+                {_note_of(name): digest for name, digest in digests.items()}
+            )
         sink = pa.BufferOutputStream()
         footers: list[pq.FileMetaData] = []
         pq.write_table(
@@ -240,6 +275,26 @@ class PartWriter:
         put(self.filesystem, posixpath.join(self.folder, name), content)
         statistics = statistics_of(footers[0], self.encodings.filtered)
         return PartFile(name, len(table), content.size, digest, statistics)
+
+
+def _note_of(column: str) -> bytes:
+    """Name the checksum of a column among what the file of a part says of itself."""
+    return f"xxh3:{column}".encode()
+
+
+def _digest_of(values: pa.Array) -> str:
+    """Return the XXH3 of the values of a column without nulls, numbers or text."""
+    if pa.types.is_primitive(values.type):
+        return checksum(np.ascontiguousarray(values.to_numpy(zero_copy_only=False)))
+    lengths = pc.binary_length(values).to_numpy(zero_copy_only=False)
+    return checksum(lengths.tobytes() + _text_of(values))
+
+
+def _text_of(values: pa.Array) -> bytes:
+    whole = values.cast(pa.large_string())
+    ends = np.frombuffer(whole.buffers()[1], np.int64)[whole.offset :][: len(whole) + 1]
+    content = whole.buffers()[2]
+    return bytes(content[ends[0] : ends[-1]]) if content is not None else b""
 
 
 def statistics_of(footer: pq.FileMetaData, columns: Collection[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from kedro.io import DataCatalog, MemoryDataset
 from kedro.runner import SequentialRunner
 
 from dask_etl.pipelines import analytics, etl_pandas
-from dask_etl.retail.parameters import Cleaning, Clock, Features, Segments
+from dask_etl.retail.parameters import Cleaning, Clock, Etl, Features, Segments
 from support.good_rows import CALENDAR, CURRENCY
 from support.pandas_tables import as_stored, make_raw
 
@@ -12,7 +12,9 @@ def test_its_place_among_the_data():
     pipeline = etl_pandas.create_pipeline()
     assert pipeline.inputs() == {
         "raw_transactions@pandas",
+        "earlier",
         "params:clock",
+        "params:etl",
         "params:cleaning",
         "params:features",
         "params:calendar",
@@ -21,6 +23,7 @@ def test_its_place_among_the_data():
     assert pipeline.all_outputs() - {"as_of"} == {
         f"pandas.{name}"
         for name in (
+            "moments",
             "kept",
             "rejected_transactions",
             "row_ledger",
@@ -40,7 +43,9 @@ def test_raw_rows_to_analyses(rows):
     changes = [{}, {"amount": -1.0}, {"customer_id": 8}][:rows]
     inputs = {
         "raw_transactions@pandas": make_raw(*changes),
+        "earlier": None,
         "params:clock": Clock(as_of="2025-01-01"),
+        "params:etl": Etl(),
         "params:cleaning": Cleaning(),
         "params:features": Features(),
         "params:calendar": CALENDAR,

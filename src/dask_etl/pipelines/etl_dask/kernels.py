@@ -4,7 +4,7 @@ Each step takes and returns tables by name, as :mod:`dask_etl.engine.partitions`
 it: ``rows`` are raw transactions, ``origin`` tells where they stood.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import numpy as np
@@ -29,13 +29,16 @@ from dask_etl.retail.rules import (
 from dask_etl.retail.summaries import Domain
 from dask_etl.retail.tables import ROW_LEDGER
 
+AsOf = datetime | Mapping[str, datetime]
+"""The moment that rows are judged at; by source file where they differ."""
+
 _COUNTS = [
     name for name in ROW_LEDGER.schema.names if name not in ("source_file", "as_of")
 ]
 
 
 def survey_partition(
-    tables: Tables, as_of: datetime, cleaning: Cleaning, currency: Currency
+    tables: Tables, as_of: AsOf, cleaning: Cleaning, currency: Currency
 ) -> Tables:
     """Note what the judgement of other partitions' rows depends on.
 
@@ -44,7 +47,7 @@ def survey_partition(
         ``extent``: one row with the labels found and the first and last timestamp.
     """
     rows = tables["rows"]
-    verdict = broken_rules(rows, as_of, cleaning, currency)
+    verdict = _judged(tables, as_of, cleaning, currency)
     kept = (~is_rejected(verdict)).nonzero()[0].astype(np.int32)
     keys = pa.table(
         {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
@@ -58,6 +61,21 @@ def survey_partition(
     extent["first"] = pa.array([micros.min() if len(micros) else None], pa.int64())
     extent["last"] = pa.array([micros.max() if len(micros) else None], pa.int64())
     return {"keys": keys, "extent": pa.table(extent)}
+
+
+def _judged(
+    tables: Tables, as_of: AsOf, cleaning: Cleaning, currency: Currency
+) -> np.ndarray:
+    """Judge the rows, each file's at its moment; see :func:`broken_rules`."""
+    rows = tables["rows"]
+    if not isinstance(as_of, Mapping):
+        return broken_rules(rows, as_of, cleaning, currency)
+    verdicts, first = [np.empty(0, np.uint16)], 0
+    for name, _, count in tables["origin"].segments:
+        own = rows.slice(first, count)
+        verdicts.append(broken_rules(own, as_of[name], cleaning, currency))
+        first += count
+    return np.concatenate(verdicts)
 
 
 def merge_extents(partials: Sequence[pa.Table]) -> pa.Table:
@@ -94,7 +112,7 @@ def domain_of(extent: pa.Table, calendar: Calendar) -> Domain:
 
 def screen_partition(
     tables: Tables,
-    as_of: datetime,
+    as_of: AsOf,
     cleaning: Cleaning,
     currency: Currency,
     later_copies: pa.Table,
@@ -113,7 +131,7 @@ def screen_partition(
         (``REJECTED_TRANSACTIONS``) and ``ledger`` (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
-    verdict = broken_rules(rows, as_of, cleaning, currency)
+    verdict = _judged(tables, as_of, cleaning, currency)
     verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
     is_bad = is_rejected(verdict)
     bad, conspicuous = is_bad.nonzero()[0], verdict.nonzero()[0]
@@ -183,14 +201,26 @@ def merge_ledgers(partials: Sequence[pa.Table]) -> pa.Table:
     return pa.Table.from_pandas(merged, partials[0].schema, preserve_index=False)
 
 
-def finish_ledger(merged: pa.Table, as_of: datetime, cleaning: Cleaning) -> pa.Table:
-    """Complete ``ROW_LEDGER``; refuse one out of balance or past a threshold."""
-    instants = pa.array([as_of] * len(merged), schema.TIMESTAMP)
+def finish_ledger(
+    merged: pa.Table, as_of: AsOf, cleaning: Cleaning, earlier: pa.Table | None
+) -> pa.Table:
+    """Complete ``ROW_LEDGER``; refuse one out of balance or past a threshold.
+
+    Args:
+        merged: the counts of the files of this run, in raw order.
+        as_of: the moment that they were judged at.
+        cleaning: the thresholds.
+        earlier: the ledger of the files before them, which were checked in their run;
+            None where these are all.
+    """
+    files = merged["source_file"].to_pylist()
+    by_file = as_of if isinstance(as_of, Mapping) else dict.fromkeys(files, as_of)
+    instants = pa.array([by_file[name] for name in files], schema.TIMESTAMP)
     completed = merged.append_column("as_of", instants).cast(ROW_LEDGER.schema)
     ledger = completed.to_pandas()
     check_balance(ledger)
-    check_thresholds(ledger, cleaning)
-    return completed
+    check_thresholds(ledger, cleaning, is_addition=earlier is not None)
+    return completed if earlier is None else pa.concat_tables([earlier, completed])
 
 
 def enrich_partition(

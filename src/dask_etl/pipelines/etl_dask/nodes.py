@@ -1,18 +1,24 @@
 """The Dask ETL, described: nothing here computes; the last node's outputs run as one."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
 
+from dask_etl.datasets.earlier import Earlier
 from dask_etl.engine.deduplicate import buckets_for, later_copies
-from dask_etl.engine.partitions import Gathered, Lazy, Partitions
+from dask_etl.engine.frames import sources_of
+from dask_etl.engine.partitions import UNCHANGED, Gathered, Lazy, Partitions, Unchanged
+from dask_etl.pipelines.batch import Batch
+from dask_etl.pipelines.batch import plan as plan_batch
+from dask_etl.pipelines.etl_dask import earlier as before
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.retail import schema, summaries, tables
 from dask_etl.retail.conform import check_columns
-from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
+from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Etl, Features
 from dask_etl.retail.rules import screened_columns
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
@@ -26,7 +32,7 @@ class Survey:
     Attributes:
         later_copies: rows whose transaction id came before, by partition.
         domain: the labels and months there are (:class:`summaries.Domain`).
-        buckets: how many buckets rows that must meet are hashed into.
+        buckets: how many buckets customers and orders are hashed into.
         columns: the raw columns that the tables have, too, and their types.
     """
 
@@ -36,9 +42,29 @@ class Survey:
     columns: pa.Schema
 
 
+def plan(
+    raw: DaskFrame,
+    earlier: Earlier | None,
+    as_of: datetime,
+    etl: Etl,
+    cleaning: Cleaning,
+    features: Features,
+    calendar: Calendar,
+    currency: Currency,
+) -> Batch:
+    """Decide which source files are processed: see :func:`dask_etl.pipelines.batch.plan`."""
+    sources = sources_of(raw)
+    if sources is None:
+        # Any Dask DataFrame: its partitions have names, and nothing to know them by.
+        rows = Partitions.of(raw, tables.RAW_TRANSACTIONS)
+        return plan_batch([item.name for item in rows.items], None, as_of, etl)
+    settings = [cleaning, features, calendar, currency]
+    return plan_batch(sources, earlier, as_of, etl, settings)
+
+
 def survey(
     raw: DaskFrame,
-    as_of: datetime,
+    batch: Batch,
     cleaning: Cleaning,
     calendar: Calendar,
     currency: Currency,
@@ -47,7 +73,8 @@ def survey(
 
     Args:
         raw: raw transactions; those of our datasets are read straight as Arrow.
-        as_of: later rows are not valid, and do not count as first copies.
+        batch: which of them are read, and the moment that rows are judged at: later ones
+            are not valid, and do not count as first copies.
         cleaning: nor do rows beyond its limits.
         calendar: whose months they are.
         currency: how many cents are in a unit.
@@ -56,18 +83,27 @@ def survey(
         SchemaError: the parameters ask for a column that the data do not have.
     """
     check_columns(raw.columns, cleaning)
-    rows = Partitions.of(
-        raw,
-        tables.RAW_TRANSACTIONS,
-        [*screened_columns(cleaning), *schema.LABEL_COLUMNS],
-        "survey",
+    rows = _rows(
+        raw, batch, [*screened_columns(cleaning), *schema.LABEL_COLUMNS], "survey"
     )
     if rows.schema is None:
         raise TypeError("the types of the raw transactions are not known")
-    buckets = buckets_for(rows.count_rows())
+    count, earlier = rows.count_rows(), batch.earlier
+    buckets = merged = buckets_for(count)
     surveyed = rows.map(
-        kernels.survey_partition, as_of=as_of, cleaning=cleaning, currency=currency
+        kernels.survey_partition,
+        as_of=batch.as_of,
+        cleaning=cleaning,
+        currency=currency,
     )
+    known: tuple[Partitions, ...] = ()
+    extents: tuple[Partitions, ...] = ()
+    if earlier is not None:
+        surveyed = before.note_keys(surveyed, count)
+        known = (before.known_keys(earlier, surveyed, count),)
+        extents = (before.extents(earlier),)
+        # Customers are few, and their lists take long: no core is to wait for another.
+        merged = buckets_for(4 * (earlier.rows("customers") + count))
     return Survey(
         later_copies=surveyed.gather(
             "keys",
@@ -76,30 +112,39 @@ def survey(
             buckets=buckets,
             associative=False,
             scatter=True,
+            earlier=known,
         ),
         domain=surveyed.gather(
             "extent",
             kernels.merge_extents,
             finish=kernels.domain_of,
             arguments={"calendar": calendar},
+            earlier=extents,
         ),
-        buckets=buckets,
+        buckets=merged,
         columns=tables.kept_columns(rows.schema, cleaning),
     )
+
+
+def _rows(
+    raw: DaskFrame, batch: Batch, columns: Sequence[str], name: str
+) -> Partitions:
+    """Describe the raw rows of a batch, for tasks of that name."""
+    rows = Partitions.of(raw, tables.RAW_TRANSACTIONS, columns, name)
+    return rows if batch.new is None else rows.only(batch.new)
 
 
 def screen(
     raw: DaskFrame,
     survey: Survey,
-    as_of: datetime,
+    batch: Batch,
     cleaning: Cleaning,
     currency: Currency,
 ) -> Partitions:
     """Divide the rows into ``kept`` and ``rejected``, and count them per file."""
-    rows = Partitions.of(raw, tables.RAW_TRANSACTIONS, survey.columns.names)
-    return rows.map(
+    return _rows(raw, batch, survey.columns.names, "pass").map(
         kernels.screen_partition,
-        as_of=as_of,
+        as_of=batch.as_of,
         cleaning=cleaning,
         currency=currency,
         later_copies=survey.later_copies,
@@ -128,18 +173,20 @@ def enrich(
 def summarise(
     enriched: Partitions,
     survey: Survey,
-    as_of: datetime,
+    batch: Batch,
     cleaning: Cleaning,
     calendar: Calendar,
     currency: Currency,
-) -> tuple[Lazy, Lazy, Lazy, Lazy, Lazy, Lazy | pa.Table]:
+) -> tuple[Lazy | Unchanged | pa.Table, ...]:
     """Name all tables of the run; they are computed together, in one pass.
 
     Returns:
         Lazy ``clean_transactions``, ``rejected_transactions``, ``row_ledger``,
         ``sales_cube``, ``customers`` and ``orders``, of which there are none where lines
-        do not tell theirs.
+        do not tell theirs; and ``processed_files``.
     """
+    if batch.is_empty:
+        return (UNCHANGED,) * len(tables.STATE)
     rows = enriched.map(
         kernels.summarise_partition,
         domain=survey.domain,
@@ -149,6 +196,9 @@ def summarise(
     found = survey.columns
     clean = tables.with_quantity(found, schema.QUANTITIES[cleaning.quantity])
     sums = tables.summed(clean)
+    earlier = batch.earlier
+    onto = earlier.versions if earlier else {}
+    held = before.Sums.of(earlier, survey.domain, found) if earlier else before.Sums()
     orders: Lazy | pa.Table = tables.ORDERS.schema_for(sums).empty_table()
     if "order_id" in found.names:
         orders = rows.gather(
@@ -158,16 +208,31 @@ def summarise(
             bucket_by="order_id",
             buckets=survey.buckets,
             finish=summaries.finish_orders,
+            earlier=held.orders,
+            onto=onto.get("orders"),
         )
     return (
-        rows.parts("clean", tables.CLEAN_TRANSACTIONS.schema_for(clean)),
-        rows.parts("rejected", tables.REJECTED_TRANSACTIONS.schema_for(found)),
+        rows.parts(
+            "clean",
+            tables.CLEAN_TRANSACTIONS.schema_for(clean),
+            onto.get("clean_transactions"),
+        ),
+        rows.parts(
+            "rejected",
+            tables.REJECTED_TRANSACTIONS.schema_for(found),
+            onto.get("rejected_transactions"),
+        ),
         rows.gather(
             "ledger",
             kernels.merge_ledgers,
             schema=tables.ROW_LEDGER.schema,
             finish=kernels.finish_ledger,
-            arguments={"as_of": as_of, "cleaning": cleaning},
+            arguments={
+                "as_of": batch.as_of,
+                "cleaning": cleaning,
+                "earlier": earlier and earlier.load("row_ledger"),
+            },
+            onto=onto.get("row_ledger"),
         ),
         rows.gather(
             "cube",
@@ -175,6 +240,8 @@ def summarise(
             schema=tables.SALES_CUBE.schema_for(sums),
             finish=summaries.finish_cube,
             arguments={"domain": survey.domain},
+            earlier=held.cube,
+            onto=onto.get("sales_cube"),
         ),
         rows.gather(
             "customers",
@@ -184,6 +251,9 @@ def summarise(
             buckets=survey.buckets,
             finish=summaries.finish_customers,
             arguments={"domain": survey.domain},
+            earlier=held.customers,
+            onto=onto.get("customers"),
         ),
         orders,
+        batch.processed_files,
     )

@@ -4,18 +4,33 @@ from kedro.pipeline import Node, Pipeline
 
 from dask_etl.pipelines.as_of import resolve_as_of_node
 
-from .nodes import enrich, screen, summarise, survey
+from .nodes import enrich, plan, screen, summarise, survey
 
 
 def create_pipeline(**kwargs) -> Pipeline:
-    """Survey → screen → enrich → summarise raw transactions with Dask."""
+    """Plan → survey → screen → enrich → summarise raw transactions with Dask."""
     engine = Pipeline(
         [
+            Node(
+                func=plan,
+                inputs=[
+                    "raw_transactions@dask",
+                    "earlier",
+                    "as_of",
+                    "params:etl",
+                    "params:cleaning",
+                    "params:features",
+                    "params:calendar",
+                    "params:currency",
+                ],
+                outputs="batch",
+                name="plan",
+            ),
             Node(
                 func=survey,
                 inputs=[
                     "raw_transactions@dask",
-                    "as_of",
+                    "batch",
                     "params:cleaning",
                     "params:calendar",
                     "params:currency",
@@ -28,7 +43,7 @@ def create_pipeline(**kwargs) -> Pipeline:
                 inputs=[
                     "raw_transactions@dask",
                     "survey",
-                    "as_of",
+                    "batch",
                     "params:cleaning",
                     "params:currency",
                 ],
@@ -53,7 +68,7 @@ def create_pipeline(**kwargs) -> Pipeline:
                 inputs=[
                     "enriched",
                     "survey",
-                    "as_of",
+                    "batch",
                     "params:cleaning",
                     "params:calendar",
                     "params:currency",
@@ -65,13 +80,15 @@ def create_pipeline(**kwargs) -> Pipeline:
                     "sales_cube",
                     "customers",
                     "orders",
+                    "processed_files",
                 ],
                 name="summarise",
             ),
         ],
         namespace="dask",
-        inputs={"raw_transactions@dask", "as_of"},
+        inputs={"raw_transactions@dask", "earlier", "as_of"},
         parameters={
+            "params:etl",
             "params:cleaning",
             "params:features",
             "params:calendar",

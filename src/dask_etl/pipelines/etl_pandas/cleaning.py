@@ -1,5 +1,6 @@
 """Which raw rows are sales: the cleaning rules in plain pandas."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import numpy as np
@@ -20,10 +21,13 @@ LABELS = ["product_category", "region"]
 BLANKED = {"discount_out_of_range": "discount", "rating_out_of_range": "rating"}
 """What a rule takes away whose action is ``blank``."""
 
+AsOf = datetime | Mapping[str, datetime]
+"""The moment that rows are judged at; by source file where they differ."""
+
 
 def screen(
     raw_transactions: pd.DataFrame,
-    as_of: datetime,
+    as_of: AsOf,
     cleaning: Cleaning,
     currency: Currency,
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -70,6 +74,8 @@ def conform(raw_transactions: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
     columns those that are to be kept stay.
     """
     lines = raw_transactions.reset_index(drop=True)
+    # What is known of the files has been looked at, and is no part of any table.
+    lines.attrs = {}
     if not set(ORIGIN) <= set(lines):
         lines = lines.assign(
             source_file=pd.Categorical(["raw_transactions"]).repeat(len(lines)),
@@ -93,7 +99,7 @@ def conform(raw_transactions: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
 
 
 def broken_rules(
-    lines: pd.DataFrame, as_of: datetime, cleaning: Cleaning, currency: Currency
+    lines: pd.DataFrame, as_of: AsOf, cleaning: Cleaning, currency: Currency
 ) -> pd.DataFrame:
     """Return one boolean column per rule of ``schema.RULES``: does the row break it?
 
@@ -118,7 +124,7 @@ def broken_rules(
             "value_out_of_range": is_out_of_range(
                 amount, quantity, lines["timestamp"], cleaning, currency
             ),
-            "future_timestamp": lines["timestamp"] > as_of,
+            "future_timestamp": lines["timestamp"] > moment_of(lines, as_of),
         }
     )
     if cleaning.revenue == "total":
@@ -151,6 +157,14 @@ def blank(kept: pd.DataFrame, broken: pd.DataFrame, cleaning: Cleaning) -> pd.Da
         if cleaning.action(rule) == "blank":
             kept = kept.assign(**{column: kept[column].mask(broken[rule])})
     return kept
+
+
+def moment_of(lines: pd.DataFrame, as_of: AsOf) -> datetime | pd.Series:
+    """Return the moment that each line is judged at; the one where they share it."""
+    if not isinstance(as_of, Mapping):
+        return as_of
+    moments = lines["source_file"].astype("str").map(as_of)
+    return pd.to_datetime(moments, utc=True).dt.as_unit("us")
 
 
 def is_blank(ids: pd.Series) -> pd.Series:
@@ -208,7 +222,7 @@ def count_rows(
     source_file: pd.Series,
     broken: pd.DataFrame,
     is_rejected: pd.Series,
-    as_of: datetime,
+    as_of: AsOf,
     cleaning: Cleaning,
 ) -> pd.DataFrame:
     """Return how many rows of each file were read, kept, and rejected by each rule.
@@ -217,7 +231,7 @@ def count_rows(
         source_file: of every row; its categories are all files, in raw order.
         broken: the rules broken by each row.
         is_rejected: whether one of them rejects it.
-        as_of: recorded with every file.
+        as_of: recorded with every file; that of its own where they differ.
         cleaning: what the other rules do.
 
     Returns:
@@ -238,12 +252,13 @@ def count_rows(
         },
         index=source_file.index,
     )
-    return (
+    ledger = (
         rows.groupby(source_file, observed=False)
         .sum()
         .astype("int64")
         .rename_axis("source_file")
         .reset_index()
         .astype({"source_file": "str"})
-        .assign(as_of=pd.Timestamp(as_of).tz_convert("UTC").as_unit("us"))
     )
+    moments = pd.Series(moment_of(ledger, as_of), ledger.index)
+    return ledger.assign(as_of=pd.to_datetime(moments, utc=True).dt.as_unit("us"))

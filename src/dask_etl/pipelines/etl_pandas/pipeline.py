@@ -6,6 +6,7 @@ from dask_etl.pipelines.as_of import resolve_as_of_node
 
 from .cleaning import screen
 from .enrichment import enrich
+from .moments import judge_at
 from .summaries import summarise_customers, summarise_orders, summarise_sales
 
 
@@ -14,10 +15,25 @@ def create_pipeline() -> Pipeline:
     engine = Pipeline(
         [
             Node(
+                func=judge_at,
+                inputs=[
+                    "raw_transactions@pandas",
+                    "earlier",
+                    "as_of",
+                    "params:etl",
+                    "params:cleaning",
+                    "params:features",
+                    "params:calendar",
+                    "params:currency",
+                ],
+                outputs="moments",
+                name="judge_at",
+            ),
+            Node(
                 func=screen,
                 inputs=[
                     "raw_transactions@pandas",
-                    "as_of",
+                    "moments",
                     "params:cleaning",
                     "params:currency",
                 ],
@@ -56,8 +72,9 @@ def create_pipeline() -> Pipeline:
             ),
         ],
         namespace="pandas",
-        inputs={"raw_transactions@pandas", "as_of"},
+        inputs={"raw_transactions@pandas", "earlier", "as_of"},
         parameters={
+            "params:etl",
             "params:cleaning",
             "params:features",
             "params:calendar",
