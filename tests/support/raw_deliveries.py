@@ -192,7 +192,7 @@ _TYPES: Mapping[str, Sequence[pa.DataType]] = {
 }
 _QUANTITY_TYPES = (pa.int64(), pa.int64(), pa.int32(), pa.uint64(), pa.float64())
 _REFUSED = {
-    "transaction_id": pa.bool_(),
+    "transaction_id": pa.binary(),
     "customer_id": pa.binary(),
     "amount": pa.string(),
     "quantity": pa.string(),
