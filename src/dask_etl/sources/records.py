@@ -16,6 +16,10 @@ LONGEST_QUOTED = 1 << 16
 """Bytes between two quotes; a quote that is not closed within them opens nothing."""
 
 
+_LOOKED_AT = 4096
+"""Line breaks of a block among which one is looked for that ends a record."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How fields are told apart; each a single byte, ``b""`` for none."""
@@ -81,13 +85,13 @@ def scan(block: bytes, before: int, dialect: Dialect) -> Scan:
     opens = may_open[previous]
     # A quote right behind a quote goes on with the field only if that one closed it.
     stray = bool((~opens[0::2]).any()), bool((~opens[1::2]).any())
-    inside = np.searchsorted(quotes, places) % 2
+    # A cut may be left out: where none is near, there is none.
+    near = places[:_LOOKED_AT]
+    inside = np.searchsorted(quotes, near) % 2
 
     def first_outside(within: int) -> tuple[int, int]:
         outside = np.flatnonzero(inside == within)
-        return (
-            (int(places[outside[0]]), int(outside[0]) + 1) if len(outside) else (-1, 0)
-        )
+        return (int(near[outside[0]]), int(outside[0]) + 1) if len(outside) else (-1, 0)
 
     ends = first_outside(0), first_outside(1)
     return Scan(len(block), breaks, len(quotes), ends, stray)
