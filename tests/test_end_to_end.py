@@ -114,15 +114,12 @@ def test_the_run_ends_with_what_came_of_it_in_a_few_lines(whole_run):
     assert re.fullmatch(
         r"Dask [\d.]+ s, \d+ MB; pandas [\d.]+ s, \d+ MB", said["Engines"]
     )
-    tables = {
-        engine: said[f"{engine} tables"].split(", ") for engine in ("Dask", "Pandas")
-    }
-    assert f"clean_transactions {kept:,}" in tables["Dask"]
-    assert said["Dask tables"].endswith(" and 8 more (v0)")
-    assert sorted(tables["Dask"][:5]) == sorted(tables["Pandas"][:5])
+    for engine in ("Dask", "Pandas"):
+        assert f"clean_transactions {kept:,}" in said[f"{engine} tables"]
+        assert said[f"{engine} tables"].endswith(" and 11 more (v0)")
     assert said["Files"] == "report.md and 9 pictures in data/test/08_reporting"
     assert lines[-1] == "  Report          data/test/08_reporting/report.html"
-    assert len(lines) - start <= 14
+    assert len(lines) - start <= 11
 
 
 def test_both_engines_made_what_the_oracle_computes(whole_run):

@@ -20,6 +20,7 @@ from support.engine_runs import (
     TABLES,
     cluster,
     describe,
+    lazy_tables,
     nullable,
     raw_dataset,
     run_dask,
@@ -87,7 +88,7 @@ def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
     """Dask may blame any task, those included that only hold what others share."""
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
     scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
-    graph = Graph(dict.fromkeys(describe(frame).values(), writer), scratch)
+    graph = Graph(dict.fromkeys(lazy_tables(frame), writer), scratch)
     graph.build()
     said = {graph.describe(key) for key in graph.tasks}
     files = [f"part-{number:05d}.parquet" for number in range(5)]
@@ -103,7 +104,7 @@ def test_foreign_frames_are_named_as_input(tmp_path):
     raw = dd.from_pandas(nullable(dirty_transactions(50, 1)), npartitions=2)
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
     scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
-    graph = Graph(dict.fromkeys(describe(raw).values(), writer), scratch)
+    graph = Graph(dict.fromkeys(lazy_tables(raw), writer), scratch)
     graph.build()
     said = {graph.describe(key) for key in graph.tasks}
     assert {"partition 0", "partition 1", "a partition of the input"} <= said

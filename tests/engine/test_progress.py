@@ -13,7 +13,7 @@ from dask_etl.engine.progress import Computation, Step, computations
 from dask_etl.engine.scratch import Scratch
 from dask_etl.storage.parts import PartWriter
 from oracle.raw_files import dirty_transactions, write_raw
-from support.engine_runs import cluster, describe, raw_dataset
+from support.engine_runs import cluster, lazy_tables, raw_dataset
 
 SHOWN = 15
 """Characters of a task's name that the dashboard shows."""
@@ -121,7 +121,7 @@ def test_tasks_have_the_names_of_their_steps(tmp_path):
     frame = raw_dataset(tmp_path / "raw", 60).load()
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
     scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
-    graph = Graph(dict.fromkeys(describe(frame).values(), writer), scratch)
+    graph = Graph(dict.fromkeys(lazy_tables(frame), writer), scratch)
     graph.build()
     names = {key_split(key) for key in graph.tasks}
     assert names == {

@@ -13,6 +13,7 @@ from dask_etl.datasets.earlier import Earlier
 from dask_etl.datasets.publish import publish
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
+from dask_etl.engine.partitions import Lazy
 from dask_etl.pipelines.analytics.customers import (
     cohort_retention,
     customer_segments,
@@ -87,6 +88,11 @@ def describe(
     tables = nodes.summarise(enriched, survey, batch, cleaning, calendar, currency)
     made = dict(zip((*TABLES, "processed_files"), tables, strict=True))
     return made if with_state else {name: made[name] for name in TABLES}
+
+
+def lazy_tables(raw) -> list[Lazy]:
+    """Those tables of :func:`describe` that are yet to be computed."""
+    return [table for table in describe(raw).values() if isinstance(table, Lazy)]
 
 
 def run_dask(raw, folder: Path, **options) -> dict[str, pa.Table]:

@@ -22,7 +22,7 @@ from dask_etl.wording import counted, duration
 
 logger = logging.getLogger(__name__)
 
-WIDTH = 120
+WIDTH = 126
 """Characters of a line; a terminal may be wider."""
 
 Lines = Iterable[tuple[str, str]]
@@ -80,8 +80,8 @@ def outcome(catalog: DataCatalog, pipeline: Pipeline) -> Lines:
     return say(catalog, pipeline.datasets())
 
 
-NAMED = 6
-"""Tables of a namespace that are named; of the others it is said how many."""
+ALL, SOME = 6, 3
+"""So many tables of a namespace are all named; of more, the first few."""
 
 PICTURES = (".png", ".svg")
 
@@ -103,9 +103,10 @@ def written(catalog: DataCatalog, names: Iterable[str]) -> Lines:
             folder, _, file = _seen_from_here(path).rpartition("/")
             files.setdefault(folder, []).append(file)
     for label, found in tables.items():
-        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        named = found if len(found) <= ALL else found[:SOME]
+        more = f" and {len(found) - SOME} more" if len(found) > ALL else ""
         numbers = ", ".join(f"v{number}" for number in sorted(versions[label]))
-        yield label, f"{', '.join(found[:NAMED])}{more} ({numbers})"
+        yield label, f"{', '.join(named)}{more} ({numbers})"
     pages = [f"{folder}/{f}" for folder in files for f in files[folder] if _is_page(f)]
     for folder, found in files.items():
         named = [file for file in found if not (_is_page(file) or _is_picture(file))]

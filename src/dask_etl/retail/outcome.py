@@ -70,7 +70,7 @@ def _rows(ledger) -> Iterator[tuple[str, str]]:
     named = [f"{rule} {int(rows):,}" for rule, rows in broken[:REASONS].items()]
     others = len(broken) - REASONS
     if others > 0:
-        named.append(f"{others} more rules {int(broken[REASONS:].sum()):,}")
+        named.append(f"{others} more {int(broken[REASONS:].sum()):,}")
     yield "Rejected by", ", ".join(named)
 
 
