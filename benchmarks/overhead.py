@@ -11,7 +11,7 @@ import pyarrow as pa
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.engine.execution import Graph, execute
-from dask_etl.engine.partitions import Gathered, Lazy, Partitions, Tables
+from dask_etl.engine.partitions import Lazy, Partitions, Reduction, Tables
 
 NOTHING = pa.table({"nothing": pa.array([], pa.int8())})
 
@@ -112,9 +112,9 @@ def _engine(partitions: int, _get) -> dict:
     return {**_sizes(graph.tasks), "build_seconds": built - began, "seconds": seconds}
 
 
-def _lazy(partitions: int) -> Gathered:
+def _lazy(partitions: int) -> Reduction:
     empty = Partitions(range(partitions), _no_rows)
-    return empty.gather("nothing", pa.concat_tables, schema=NOTHING.schema)
+    return empty.reduction("nothing", pa.concat_tables, schema=NOTHING.schema)
 
 
 def _no_rows(_number: int) -> Tables:

@@ -90,18 +90,20 @@ def run(raw: Path, folder: Path, rows_per_partition: int = 1_000_000) -> None:
         filepath=str(raw), schema=READINGS, rows_per_partition=rows_per_partition
     )
     rows = Partitions.of(read.load(), READINGS)
-    copies = rows.map(note_keys).gather(
+    copies = rows.map(note_keys).reduction(
         "keys",
         functools.partial(later_copies, key=READINGS.key),
-        bucket_by="sensor",
-        buckets=buckets_for(rows.count_rows()),
+        split_by="sensor",
+        split_out=buckets_for(rows.count_rows()),
         associative=False,
         scatter=True,
     )
     cleaned = rows.map(clean, copies=copies)
     outputs = {
         READINGS: cleaned.parts("rows", READINGS.schema),
-        HOURLY: cleaned.gather("hourly", add_up, schema=HOURLY.schema, finish=finish),
+        HOURLY: cleaned.reduction(
+            "hourly", add_up, schema=HOURLY.schema, aggregate=finish
+        ),
     }
     publish(
         {

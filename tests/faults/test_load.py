@@ -79,7 +79,7 @@ def test_thousands_of_partitions(tmp_path):
     publish(
         {
             kept: rows.parts("part", written),
-            total: rows.gather(
+            total: rows.reduction(
                 "counts", add_up, schema=pa.schema({"rows": pa.int64()})
             ),
         }

@@ -15,12 +15,12 @@ from dask.task_spec import DataNode, Task, TaskRef
 from dask_etl.engine.client import current_client
 from dask_etl.engine.partitions import (
     ComputedFrame,
-    Gathered,
     Lazy,
     Partitions,
     Parts,
+    Reduction,
     first_few,
-    gathered_in,
+    reductions_in,
 )
 from dask_etl.engine.progress import Computation, Step, running
 from dask_etl.engine.scratch import DamagedScratch, Scratch
@@ -151,14 +151,14 @@ class Graph:
         self.scratch = scratch
         self.run = uuid.uuid4().hex
         self.tasks: dict = {}
-        self.keys: dict[Partitions | Gathered, list] = {}
-        self.names: dict[Partitions | Gathered, str] = {}
+        self.keys: dict[Partitions | Reduction, list] = {}
+        self.names: dict[Partitions | Reduction, str] = {}
         """Of scratch files."""
-        self.labels: dict[Partitions | Gathered, str] = {}
+        self.labels: dict[Partitions | Reduction, str] = {}
         """Of Dask's tasks, for its dashboard: it shows no more than 15 characters."""
         self.lazies: dict[Partitions, list[Lazy]] = {}
 
-    def build(self) -> dict[Partitions | Gathered, list]:
+    def build(self) -> dict[Partitions | Reduction, list]:
         """Fill ``tasks``; return the keys to ask for, by stage and by merge."""
         for lazy in self.outputs:
             self._find(lazy)
@@ -174,7 +174,7 @@ class Graph:
         """List what is done side by side, in the order in which it comes to its end."""
         return [
             Step(self.labels[lazy], "bucket", keys)
-            if isinstance(lazy, Gathered)
+            if isinstance(lazy, Reduction)
             else Step(self.labels[lazy], "partition", keys, lazy.rows_each())
             for lazy, keys in self.keys.items()
         ]
@@ -189,7 +189,7 @@ class Graph:
             number = keys.index(key) if key in keys else None
             if number is None and not self._belongs(key, self.labels[lazy]):
                 continue
-            if isinstance(lazy, Gathered):
+            if isinstance(lazy, Reduction):
                 bucket = "" if number is None else f", bucket {number}"
                 return f"merge of '{lazy.name}'{bucket}"
             if number is not None:
@@ -203,7 +203,7 @@ class Graph:
             f"{label}-input-{self.run}",
         )
 
-    def _label(self, of: Partitions | Gathered, wanted: str) -> str:
+    def _label(self, of: Partitions | Reduction, wanted: str) -> str:
         """Give tasks a label that no others have; Dask shows it up to the number."""
         taken = sum(label.split("-")[0] == wanted for label in self.labels.values())
         self.labels[of] = f"{wanted}-{taken + 1}" if taken else wanted
@@ -226,19 +226,19 @@ class Graph:
         for partitions in _sources(lazy):
             if partitions not in self.keys:
                 self._add_stage(partitions)
-        if isinstance(lazy, Gathered) and lazy not in self.keys:
+        if isinstance(lazy, Reduction) and lazy not in self.keys:
             self._add_merge(lazy)
 
     def _add_stage(self, partitions: Partitions) -> None:
         lazies = self.lazies[partitions]
-        gathered = [lazy for lazy in lazies if isinstance(lazy, Gathered)]
+        reductions = [lazy for lazy in lazies if isinstance(lazy, Reduction)]
         name = f"stage-{len(self.names)}"
         self.names[partitions] = name
         label = self._label(partitions, partitions.name)
         inputs = {
             argument: self.names[argument]
             for _, arguments in partitions.steps
-            for argument in gathered_in(arguments).values()
+            for argument in reductions_in(arguments).values()
         }
         stage = Stage(
             name,
@@ -249,7 +249,7 @@ class Graph:
                 for lazy in lazies
                 if isinstance(lazy, Parts)
             },
-            gathered,
+            reductions,
             inputs,
             self.scratch,
         )
@@ -277,44 +277,44 @@ class Graph:
             self._add((f"{label}-input", number), _pair, TaskRef(item.key), item.name)
         )
 
-    def _add_merge(self, gathered: Gathered) -> None:
-        stage = self.names[gathered.partitions]
-        name = f"{stage}-{gathered.name}"
-        self.names[gathered] = name
-        label = self._label(gathered, f"merge_{gathered.name}")
+    def _add_merge(self, reduction: Reduction) -> None:
+        stage = self.names[reduction.partitions]
+        name = f"{stage}-{reduction.name}"
+        self.names[reduction] = name
+        label = self._label(reduction, f"merge_{reduction.name}")
         merge = Merge(
             name,
-            tuple((self.names[p], len(p.items)) for p in gathered.sources),
-            gathered,
-            self.outputs.get(gathered),
+            tuple((self.names[p], len(p.items)) for p in reduction.sources),
+            reduction,
+            self.outputs.get(reduction),
             self.scratch,
         )
         common = self._key(label, "what")
         self.tasks[common] = DataNode(common, merge)
         needs = [
             TaskRef(self._whole(argument))
-            for argument in gathered_in(gathered.arguments).values()
+            for argument in reductions_in(reduction.arguments).values()
         ]
-        done = [self._key(self.labels[p], "done") for p in gathered.sources]
+        done = [self._key(self.labels[p], "done") for p in reduction.sources]
         if len(done) > 1:
             done = [self._add((label, "begin"), _wait, *map(TaskRef, done))]
         barrier = TaskRef(done[0])
-        self.keys[gathered] = [
+        self.keys[reduction] = [
             self._add(
                 (label, bucket), Merge.run, TaskRef(common), bucket, barrier, *needs
             )
-            for bucket in range(gathered.buckets)
+            for bucket in range(reduction.split_out)
         ]
-        if gathered.scatter:
-            self._barrier(gathered)
+        if reduction.scatter:
+            self._barrier(reduction)
 
-    def _whole(self, gathered: Gathered):
-        """Return the key that stands for all buckets of a gathered table."""
-        if gathered.scatter:
-            return self._key(self.labels[gathered], "done")
-        return self.keys[gathered][0]
+    def _whole(self, reduction: Reduction):
+        """Return the key that stands for all buckets of a reduction."""
+        if reduction.scatter:
+            return self._key(self.labels[reduction], "done")
+        return self.keys[reduction][0]
 
-    def _barrier(self, of: Partitions | Gathered) -> None:
+    def _barrier(self, of: Partitions | Reduction) -> None:
         self._add((self.labels[of], "done"), _wait, *map(TaskRef, self.keys[of]))
 
     def _add(self, name: tuple, function: Callable, *arguments: Any):
@@ -327,15 +327,15 @@ class Graph:
 
 
 def _sources(lazy: Lazy) -> tuple[Partitions, ...]:
-    return lazy.sources if isinstance(lazy, Gathered) else (lazy.partitions,)
+    return lazy.sources if isinstance(lazy, Reduction) else (lazy.partitions,)
 
 
-def _needs(lazy: Lazy) -> list[Gathered]:
+def _needs(lazy: Lazy) -> list[Reduction]:
     """List the merged tables that a lazy table, or the stages that feed it, need."""
     needs = [a for stage in _sources(lazy) for _, a in stage.steps]
-    if isinstance(lazy, Gathered):
+    if isinstance(lazy, Reduction):
         needs.append(lazy.arguments)
-    return [needed for a in needs for needed in gathered_in(a).values()]
+    return [needed for a in needs for needed in reductions_in(a).values()]
 
 
 def _files(items: Sequence[Any]) -> str:

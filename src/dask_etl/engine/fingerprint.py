@@ -20,7 +20,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from dask_etl.engine.partitions import Gathered, Lazy, Parts
+from dask_etl.engine.partitions import Lazy, Parts, Reduction
 
 _IMPORT = re.compile(
     r"^[ \t]*(?:import[ ]+([\w., ]+)|from[ ]+([\w.]+)[ ]+import[ ]+(\([^)]*\)|[^\n#]*))",
@@ -50,7 +50,7 @@ class _Identity:
 
     def of(self, value: Any) -> Iterator[str]:
         """Yield texts that are the same for the same value in every process."""
-        if isinstance(value, (Parts, Gathered)):
+        if isinstance(value, (Parts, Reduction)):
             yield from self._of_lazy(value)
         elif isinstance(value, functools.partial):
             yield from self.of([value.func, value.args, value.keywords])
@@ -80,16 +80,16 @@ class _Identity:
             yield repr(value)
 
     def _of_lazy(self, lazy: Lazy) -> Iterator[str]:
-        sources = lazy.sources if isinstance(lazy, Gathered) else (lazy.partitions,)
+        sources = lazy.sources if isinstance(lazy, Reduction) else (lazy.partitions,)
         yield lazy.name
         for partitions in sources:
             # Thousands of plain descriptions.
             yield repr(partitions.items)
             yield from self.of([partitions.source, *partitions.steps])
         yield from self.of([lazy.schema, lazy.onto])
-        if isinstance(lazy, Gathered):
-            merge = [lazy.combine, lazy.finish, lazy.arguments]
-            yield from self.of([lazy.bucket_by, lazy.buckets, *merge])
+        if isinstance(lazy, Reduction):
+            merge = [lazy.combine, lazy.aggregate, lazy.arguments]
+            yield from self.of([lazy.split_by, lazy.split_out, *merge])
 
     def _name(self, thing: Any) -> str:
         module = sys.modules.get(thing.__module__)

@@ -5,7 +5,7 @@ Dask task, so it is read once, and its rows never leave the task except into fil
 
     rows = Partitions.of(frame, READINGS).map(screen, ...).map(enrich, ...)
     clean = rows.parts("clean", schema)  # a file per partition
-    hourly = rows.gather("hourly", add_up, schema=...)  # one table of them all
+    hourly = rows.reduction("hourly", add_up, schema=...)  # one table of them all
 
 Nothing is computed until :func:`dask_etl.engine.execution.execute` gets the outputs,
 all together.
@@ -44,7 +44,7 @@ class Partitions(Description):
         items: what each partition is made from.
         source: makes the first tables of a partition from its item.
         steps: functions ``step(tables, **arguments) -> tables`` and their arguments.
-            An argument that is :class:`Gathered` is computed first; see there.
+            An argument that is :class:`Reduction` is computed first; see there.
         schema: types of the rows as they are stored, where they are known.
         graph: Dask tasks that items of :class:`ComputedFrame` refer to.
         name: of the tasks, in a word that tells them on Dask's dashboard.
@@ -132,14 +132,14 @@ class Partitions(Description):
         """Name a table of every partition to be written as one part each."""
         return Parts(self, name, written, onto)
 
-    def gather(
+    def reduction(
         self,
         name: str,
         combine: Callable[[Sequence[pa.Table]], pa.Table],
         **options: Any,
-    ) -> "Gathered":
-        """Name a table of every partition to be merged; see :class:`Gathered`."""
-        return Gathered(self, name, combine, **options)
+    ) -> "Reduction":
+        """Name a table of every partition to be merged; see :class:`Reduction`."""
+        return Reduction(self, name, combine, **options)
 
 
 def first_few(files: Iterable[str]) -> str:
@@ -226,7 +226,7 @@ class Parts(Description):
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered(Description):
+class Reduction(Description):
     """A lazy table merged from a table of every partition, bucket by bucket.
 
     The partial tables pass through scratch files, so memory is bounded by a bucket.
@@ -236,12 +236,12 @@ class Gathered(Description):
         name: their name among the tables of the last step.
         combine: merges partial tables, given in the order of the partitions.
         schema: of the finished table, where it is to be written.
-        bucket_by: the column whose equal values share a bucket.
-        buckets: how many buckets.
+        split_by: the column whose equal values share a bucket.
+        split_out: how many buckets.
         associative: ``combine`` may be applied to its own results, a few partials at
             a time; else it gets all partials of a bucket at once.
-        finish: makes of a bucket's merged table what is wanted in the end.
-        arguments: keywords of ``finish``; other :class:`Gathered` are computed first.
+        aggregate: makes of a bucket's merged table what is wanted in the end.
+        arguments: keywords of ``aggregate``; other :class:`Reduction` are computed first.
         scatter: as the argument of a step, each partition gets the rows whose
             ``partition`` column names it (of all buckets); else every partition gets
             the finished value itself.
@@ -255,10 +255,10 @@ class Gathered(Description):
     name: str
     combine: Callable[[Sequence[pa.Table]], pa.Table]
     schema: pa.Schema | None = None
-    bucket_by: str | None = None
-    buckets: int = 1
+    split_by: str | None = None
+    split_out: int = 1
     associative: bool = True
-    finish: Callable[..., Any] | None = None
+    aggregate: Callable[..., Any] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     scatter: bool = False
     earlier: tuple[Partitions, ...] = ()
@@ -270,7 +270,7 @@ class Gathered(Description):
         return (*self.earlier, self.partitions)
 
 
-Lazy = Parts | Gathered
+Lazy = Parts | Reduction
 
 
 class Unchanged(Description):
@@ -280,8 +280,8 @@ class Unchanged(Description):
 UNCHANGED = Unchanged()
 
 
-def gathered_in(arguments: Mapping[str, Any]) -> dict[str, Gathered]:
-    """Return those arguments of a step or of a finish that are computed first."""
+def reductions_in(arguments: Mapping[str, Any]) -> dict[str, Reduction]:
+    """Return those arguments of a step or of an aggregation that are computed first."""
     return {
-        name: value for name, value in arguments.items() if isinstance(value, Gathered)
+        name: value for name, value in arguments.items() if isinstance(value, Reduction)
     }

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.engine.deduplicate import bucket_of
-from dask_etl.engine.partitions import Gathered, gathered_in
+from dask_etl.engine.partitions import Reduction, reductions_in
 from dask_etl.engine.scratch import Scratch
 from dask_etl.storage.files import checksum
 from dask_etl.storage.parts import PartFile, PartWriter
@@ -28,8 +28,8 @@ class Stage:
         source: makes the first tables of a partition.
         steps: functions and their arguments, as in :class:`Partitions`.
         parts: writers of the tables that are outputs, by name.
-        gathered: the tables that go to scratch.
-        inputs: gathered arguments of the steps, in the order of the values that the
+        reductions: the tables that go to scratch.
+        inputs: merged arguments of the steps, in the order of the values that the
             task gets, with the names of their scratch files.
         scratch: where partial tables and receipts are.
     """
@@ -38,8 +38,8 @@ class Stage:
     source: Any
     steps: tuple
     parts: Mapping[str, tuple[PartWriter, pa.Schema]]
-    gathered: Sequence[Gathered]
-    inputs: Mapping[Gathered, str]
+    reductions: Sequence[Reduction]
+    inputs: Mapping[Reduction, str]
     scratch: Scratch
 
     def run(self, number: int, item: Any, *values: Any) -> dict[str, dict]:
@@ -56,10 +56,10 @@ class Stage:
         for step, arguments in self.steps:
             tables = step(tables, **self._resolved(arguments, number, values))
         partials = {}
-        for gathered in self.gathered:
-            name = _partial(self.name, gathered, number)
+        for reduction in self.reductions:
+            name = _partial(self.name, reduction, number)
             partials[name] = self.scratch.write(
-                name, _by_bucket(tables.pop(gathered.name), gathered)
+                name, _by_bucket(tables.pop(reduction.name), reduction)
             )
         parts = {
             name: asdict(writer.write(_as(tables.pop(name), schema), number))
@@ -86,36 +86,36 @@ class Stage:
     def _resolved(self, arguments: Mapping, number: int, values: Sequence) -> dict:
         return {
             name: self._value(argument, number, values)
-            if isinstance(argument, Gathered)
+            if isinstance(argument, Reduction)
             else argument
             for name, argument in arguments.items()
         }
 
-    def _value(self, gathered: Gathered, number: int, values: Sequence) -> Any:
-        if not gathered.scatter:
-            return values[list(self.inputs).index(gathered)]
+    def _value(self, reduction: Reduction, number: int, values: Sequence) -> Any:
+        if not reduction.scatter:
+            return values[list(self.inputs).index(reduction)]
         return pa.concat_tables(
-            self.scratch.read(_result(self.inputs[gathered], bucket), number)
-            for bucket in range(gathered.buckets)
+            self.scratch.read(_result(self.inputs[reduction], bucket), number)
+            for bucket in range(reduction.split_out)
         )
 
 
 @dataclass(frozen=True, eq=False)
 class Merge:
-    """What the task of every bucket of a gathered table has in common.
+    """What the task of every bucket of a reduction has in common.
 
     Attributes:
         name: in keys and scratch files.
         stages: the stages that partial tables come from, in their order, and how many
             partitions each has; rows are scattered to those of the last.
-        gathered: the table.
+        reduction: the table.
         writer: of its parts, where it is an output.
         scratch: where partial tables are.
     """
 
     name: str
     stages: Sequence[tuple[str, int]]
-    gathered: Gathered
+    reduction: Reduction
     writer: PartWriter | None
     scratch: Scratch
 
@@ -126,21 +126,24 @@ class Merge:
             The finished value; the written :class:`PartFile` as a dict for an output;
             None for a scattered table, which goes to scratch.
         """
-        gathered = self.gathered
-        if gathered.scatter and self._is_done(bucket):
+        reduction = self.reduction
+        if reduction.scatter and self._is_done(bucket):
             return None
-        merged = _fold(gathered, self._partials(bucket))
-        if gathered.scatter:
+        merged = _fold(reduction, self._partials(bucket))
+        if reduction.scatter:
             result = _result(self.name, bucket)
             counts = [count for _, count in self.stages]
             scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
             written = self.scratch.write(result, scattered)
             self.scratch.write_receipt(f"{result}.json", {"checksum": written})
             return None
-        if gathered.finish is not None:
-            needed = gathered_in(gathered.arguments)
-            arguments = {**gathered.arguments, **dict(zip(needed, values, strict=True))}
-            merged = gathered.finish(merged, **arguments)
+        if reduction.aggregate is not None:
+            needed = reductions_in(reduction.arguments)
+            arguments = {
+                **reduction.arguments,
+                **dict(zip(needed, values, strict=True)),
+            }
+            merged = reduction.aggregate(merged, **arguments)
         if self.writer is None:
             return merged
         return asdict(self.writer.write(merged, bucket))
@@ -155,29 +158,29 @@ class Merge:
     def _partials(self, bucket: int) -> Iterator[pa.Table]:
         for stage, count in self.stages:
             for number in range(count):
-                yield self.scratch.read(_partial(stage, self.gathered, number), bucket)
+                yield self.scratch.read(_partial(stage, self.reduction, number), bucket)
 
 
-def _fold(gathered: Gathered, partials: Iterator[pa.Table]) -> pa.Table:
-    if not gathered.associative:
-        return gathered.combine(list(partials))
+def _fold(reduction: Reduction, partials: Iterator[pa.Table]) -> pa.Table:
+    if not reduction.associative:
+        return reduction.combine(list(partials))
     group: list[pa.Table] = []
     fresh = 0
     for partial in partials:
         group.append(partial)
         fresh += partial.nbytes
         if fresh > FOLD_BYTES:
-            group, fresh = [gathered.combine(group)], 0
-    return gathered.combine(group)
+            group, fresh = [reduction.combine(group)], 0
+    return reduction.combine(group)
 
 
-def _by_bucket(table: pa.Table, gathered: Gathered) -> list[pa.Table]:
-    if gathered.buckets == 1:
+def _by_bucket(table: pa.Table, reduction: Reduction) -> list[pa.Table]:
+    if reduction.split_out == 1:
         return [table]
-    bucket = bucket_of(table[gathered.bucket_by], gathered.buckets)
+    bucket = bucket_of(table[reduction.split_by], reduction.split_out)
     # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
     order = np.argsort(bucket, kind="stable")
-    return _cut(table.take(order), bucket[order], gathered.buckets)
+    return _cut(table.take(order), bucket[order], reduction.split_out)
 
 
 def _scattered(merged: pa.Table, first: int, count: int) -> list[pa.Table]:
@@ -208,8 +211,8 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     )
 
 
-def _partial(stage: str, gathered: Gathered, number: int) -> str:
-    return f"{stage}-{gathered.name}-{number:05d}.arrow"
+def _partial(stage: str, reduction: Reduction, number: int) -> str:
+    return f"{stage}-{reduction.name}-{number:05d}.arrow"
 
 
 def _result(name: str, bucket: int) -> str:

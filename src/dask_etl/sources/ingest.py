@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.engine.deduplicate import buckets_for
-from dask_etl.engine.partitions import Gathered, Partitions, Parts, Tables
+from dask_etl.engine.partitions import Partitions, Parts, Reduction, Tables
 from dask_etl.sources.batch import Batch, Rejected, Rows, Unit
 from dask_etl.sources.mapped import Plan, Problem, apply, composed
 from dask_etl.sources.tables import (
@@ -47,7 +47,7 @@ def describe(
     onto: Mapping[str, Released],
     reading: str,
     check: Callable[[pd.DataFrame], None],
-) -> tuple[Parts, Parts, Gathered]:
+) -> tuple[Parts, Parts, Reduction]:
     """Name the tables of an ingestion; they are computed together, in one pass.
 
     Args:
@@ -68,11 +68,11 @@ def describe(
     offsets = None
     if plan.numbered:
         size = sum(unit.bytes or 0 for unit in batch.units)
-        offsets = rows.map(count_keys, plan=plan).gather(
+        offsets = rows.map(count_keys, plan=plan).reduction(
             "keys",
             running_counts,
-            bucket_by="key",
-            buckets=buckets_for(size // _BYTES_PER_ROW),
+            split_by="key",
+            split_out=buckets_for(size // _BYTES_PER_ROW),
             associative=False,
             scatter=True,
         )
@@ -83,11 +83,11 @@ def describe(
     return (
         mapped.parts("rows", pa.schema(dict(fields)), onto.get("rows")),
         mapped.parts("rejected", REJECTED_LINES.schema, onto.get(REJECTED_LINES.name)),
-        mapped.gather(
+        mapped.reduction(
             "counts",
             add_counts,
             schema=INGESTION_LEDGER.schema,
-            finish=finish_ledger,
+            aggregate=finish_ledger,
             onto=onto.get(INGESTION_LEDGER.name),
             arguments={
                 "units": tuple(batch.units),

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from dask_etl.engine.partitions import Gathered, Partitions, Parts
+from dask_etl.engine.partitions import Partitions, Parts, Reduction
 from dask_etl.retail.parameters import Generation
 from dask_etl.retail.tables import GENERATION_TRUTH, RAW_TRANSACTIONS
 
 from .generator import generate_partition, partition_count
 
 
-def generate(generation: Generation) -> tuple[Parts, Gathered]:
+def generate(generation: Generation) -> tuple[Parts, Reduction]:
     """Generate retail transactions, a part per partition, and count their defects.
 
     Returns:
@@ -26,7 +26,7 @@ def generate(generation: Generation) -> tuple[Parts, Gathered]:
     )
     return (
         partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),
-        partitions.gather(
+        partitions.reduction(
             "generation_truth", add_truths, schema=GENERATION_TRUTH.schema
         ),
     )

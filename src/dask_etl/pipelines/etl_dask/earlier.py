@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from dask_etl.datasets.earlier import Earlier
 from dask_etl.engine import probe
-from dask_etl.engine.partitions import Gathered, Partitions, Tables
+from dask_etl.engine.partitions import Partitions, Reduction, Tables
 from dask_etl.retail import reopened, schema
 from dask_etl.retail.summaries import Domain
 
@@ -27,10 +27,10 @@ def known_keys(earlier: Earlier, surveyed: Partitions, rows: int) -> Partitions:
     Returns:
         Partitions with a table ``keys``, as the survey makes it of new rows.
     """
-    sought = surveyed.gather(
+    sought = surveyed.reduction(
         "sought",
         probe.merge_noted,
-        finish=probe.sought,
+        aggregate=probe.sought,
         arguments={"size": probe.filter_size(rows)},
     )
     parts, reader, limits = earlier.keys("clean_transactions", KEY)
@@ -85,7 +85,7 @@ class Sums:
     orders: tuple[Partitions, ...] = ()
 
     @classmethod
-    def of(cls, earlier: Earlier, domain: Gathered, found: pa.Schema) -> "Sums":
+    def of(cls, earlier: Earlier, domain: Reduction, found: pa.Schema) -> "Sums":
         """Describe the summaries.
 
         Args:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from dask_etl.datasets.earlier import Earlier
 from dask_etl.engine.deduplicate import buckets_for, later_copies
 from dask_etl.engine.frames import sources_of
-from dask_etl.engine.partitions import UNCHANGED, Gathered, Lazy, Partitions, Unchanged
+from dask_etl.engine.partitions import UNCHANGED, Lazy, Partitions, Reduction, Unchanged
 from dask_etl.pipelines.batch import Batch
 from dask_etl.pipelines.batch import plan as plan_batch
 from dask_etl.pipelines.etl_dask import earlier as before
@@ -36,8 +36,8 @@ class Survey:
         columns: the raw columns that the tables have, too, and their types.
     """
 
-    later_copies: Gathered
-    domain: Gathered
+    later_copies: Reduction
+    domain: Reduction
     buckets: int
     columns: pa.Schema
 
@@ -105,19 +105,19 @@ def survey(
         # Customers are few, and their lists take long: no core is to wait for another.
         merged = buckets_for(4 * (earlier.rows("customers") + count))
     return Survey(
-        later_copies=surveyed.gather(
+        later_copies=surveyed.reduction(
             "keys",
             functools.partial(later_copies, key=("transaction_id",)),
-            bucket_by="transaction_id",
-            buckets=buckets,
+            split_by="transaction_id",
+            split_out=buckets,
             associative=False,
             scatter=True,
             earlier=known,
         ),
-        domain=surveyed.gather(
+        domain=surveyed.reduction(
             "extent",
             kernels.merge_extents,
-            finish=kernels.domain_of,
+            aggregate=kernels.domain_of,
             arguments={"calendar": calendar},
             earlier=extents,
         ),
@@ -201,13 +201,13 @@ def summarise(
     held = before.Sums.of(earlier, survey.domain, found) if earlier else before.Sums()
     orders: Lazy | pa.Table = tables.ORDERS.schema_for(sums).empty_table()
     if "order_id" in found.names:
-        orders = rows.gather(
+        orders = rows.reduction(
             "orders",
             summaries.merge_orders,
             schema=tables.ORDERS.schema_for(sums),
-            bucket_by="order_id",
-            buckets=survey.buckets,
-            finish=summaries.finish_orders,
+            split_by="order_id",
+            split_out=survey.buckets,
+            aggregate=summaries.finish_orders,
             earlier=held.orders,
             onto=onto.get("orders"),
         )
@@ -222,11 +222,11 @@ def summarise(
             tables.REJECTED_TRANSACTIONS.schema_for(found),
             onto.get("rejected_transactions"),
         ),
-        rows.gather(
+        rows.reduction(
             "ledger",
             kernels.merge_ledgers,
             schema=tables.ROW_LEDGER.schema,
-            finish=kernels.finish_ledger,
+            aggregate=kernels.finish_ledger,
             arguments={
                 "as_of": batch.as_of,
                 "cleaning": cleaning,
@@ -234,22 +234,22 @@ def summarise(
             },
             onto=onto.get("row_ledger"),
         ),
-        rows.gather(
+        rows.reduction(
             "cube",
             summaries.merge_cubes,
             schema=tables.SALES_CUBE.schema_for(sums),
-            finish=summaries.finish_cube,
+            aggregate=summaries.finish_cube,
             arguments={"domain": survey.domain},
             earlier=held.cube,
             onto=onto.get("sales_cube"),
         ),
-        rows.gather(
+        rows.reduction(
             "customers",
             summaries.merge_customers,
             schema=tables.CUSTOMERS.schema_for(sums),
-            bucket_by="customer_id",
-            buckets=survey.buckets,
-            finish=summaries.finish_customers,
+            split_by="customer_id",
+            split_out=survey.buckets,
+            aggregate=summaries.finish_customers,
             arguments={"domain": survey.domain},
             earlier=held.customers,
             onto=onto.get("customers"),

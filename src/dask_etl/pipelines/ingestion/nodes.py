@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from dask_etl.datasets.state import Noted
-from dask_etl.engine.partitions import UNCHANGED, Gathered, Parts, Unchanged
+from dask_etl.engine.partitions import UNCHANGED, Parts, Reduction, Unchanged
 from dask_etl.retail.mapping import Ingestion, Mapping
 from dask_etl.sources.batch import Source, Unit
 from dask_etl.sources.ingest import describe
@@ -23,7 +23,7 @@ FORMAT = 1
 
 def ingest(
     source: Source, ingested: Noted, mapping: Mapping, ingestion: Ingestion
-) -> tuple[Parts | Unchanged, Parts | Unchanged, Gathered | Unchanged]:
+) -> tuple[Parts | Unchanged, Parts | Unchanged, Reduction | Unchanged]:
     """Take in what is new in a source, or all of it.
 
     All is read where nothing was taken in before, where a file that was is gone or has
