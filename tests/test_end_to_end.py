@@ -15,6 +15,7 @@ from dask_etl.datasets import PandasParquetDataset
 from dask_etl.hooks.records import ALL_NODES
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency
+from dask_etl.retail.tables import COMPARED
 from dask_etl.wording import number
 from oracle import TABLES, assert_matches, oracle_tables
 from oracle.raw_files import AS_OF, dirty_transactions, write_raw
@@ -91,8 +92,9 @@ def test_the_run_ends_with_what_came_of_it_in_a_few_lines(whole_run):
     project, process = whole_run
     lines = process.stderr.splitlines()
     [start] = [i for i, line in enumerate(lines) if "Done in " in line]
-    # The cluster, perhaps a line of progress on a slow machine, the thresholds.
-    assert start <= 8, process.stderr
+    # The cluster, the batch, the thresholds; on a slow machine, lines of progress.
+    told = [line for line in lines[:start] if " (node " not in line]
+    assert len(told) <= 8, process.stderr
     assert process.stdout == ""
     said = {}
     last = ""
@@ -110,7 +112,10 @@ def test_the_run_ends_with_what_came_of_it_in_a_few_lines(whole_run):
     cube = project.table("dask.sales_cube").to_pandas()
     cents = (cube["revenue_cents"] - cube["returned_revenue_cents"]).sum()
     assert said["Net revenue"] == number(cents / 100)
-    assert said["Verification"] == "all 14 tables of both engines are identical"
+    assert (
+        said["Verification"]
+        == f"all {len(COMPARED)} tables of both engines are identical"
+    )
     assert re.fullmatch(
         r"Dask [\d.]+ s, \d+ MB; pandas [\d.]+ s, \d+ MB", said["Engines"]
     )
@@ -202,6 +207,8 @@ def test_a_run_leaves_nothing_but_tables_and_reports(whole_run):
         r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics|run_history))/"
         r"(part-\d{5}-[0-9a-f]{8}-[0-9a-f]{16}\.parquet|_delta_log/\d{20}\.json|_writer\.lock)"
         r"|08_reporting/(\w+\.png|report\.(md|html))|release\.(json|lock)"
+        # Of runs longer than half a minute, on a slow machine.
+        r"|08_reporting/dask/dask-[\w.-]+\.html"
     )
     files = (path for path in project.data.rglob("*") if path.is_file())
     names = [path.relative_to(project.data).as_posix() for path in files]

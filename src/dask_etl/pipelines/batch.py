@@ -1,7 +1,6 @@
 """Which source files a run processes, and the moment that each is judged at."""
 
 import hashlib
-import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +31,6 @@ _WHAT = {
     "columns": "the columns of the raw files, or their types,",
 }
 
-logger = logging.getLogger(__name__)
-
 
 class RefusedRun(ExplainedError, ValueError):
     """A run was to be incremental, or a replay, and cannot be."""
@@ -47,11 +44,13 @@ class Batch(Description):
         files: all of them, in raw order: ``PROCESSED_FILES``, and ``as_of``, the moment
             that each is judged at.
         new: names of those that are processed; None for all.
+        described: which files those are, and why, for people.
         earlier: what the tables held before, which the run adds to; None where it makes
             them anew.
     """
 
     files: pd.DataFrame
+    described: str
     new: frozenset[str] | None = None
     earlier: Earlier | None = None
 
@@ -170,13 +169,12 @@ def _compared(
         return _anew(listed, etl, reason)
     listed.loc[same, "as_of"] = before.loc[names, "as_of"].to_numpy()
     new = listed.loc[~is_known, "source_file"]
-    if len(new):
-        logger.info("%d of %d source files are new", len(new), len(listed))
-    else:
-        logger.info(
-            "None of %d source files is new: the tables stay as they are", len(listed)
-        )
-    return Batch(listed, frozenset(new), earlier)
+    described = (
+        f"{len(new)} of {len(listed)} source files are new"
+        if len(new)
+        else f"None of {len(listed)} source files is new: the tables stay as they are"
+    )
+    return Batch(listed, described, frozenset(new), earlier)
 
 
 def _recognise(
@@ -249,29 +247,28 @@ def _replayed(
     quarantined = ledger.loc[ledger[column] > 0, "source_file"]
     again = listed["source_file"].isin(quarantined)
     if not again.any() and reason is None:
-        logger.info("No row is quarantined by %s: the tables stay as they are", column)
-        return Batch(listed, frozenset())
+        described = f"No row is quarantined by {column}: the tables stay as they are"
+        return Batch(listed, described, frozenset())
     kept = same & ~again
     names = listed.loc[kept, "source_file"]
     listed.loc[kept, "as_of"] = before.loc[names, "as_of"].to_numpy()
-    logger.info(
-        "%d of %d source files are judged again, for the rows quarantined by %s",
-        *(again.sum(), len(listed), column),
+    return Batch(
+        listed,
+        f"{again.sum()} of {len(listed)} source files are judged again, for the rows "
+        f"quarantined by {column}",
     )
-    return Batch(listed)
 
 
 def _anew(listed: pd.DataFrame, etl: Etl, reason: str | None) -> Batch:
-    if reason is None:
-        logger.info("All %d source files are processed: the first run", len(listed))
-        return Batch(listed)
-    if etl.mode == "incremental":
+    if etl.mode == "incremental" and reason is not None:
         raise RefusedRun(
             f"etl.mode is incremental, and only a full run would do: {reason}. Run "
             "with --params etl.mode=auto, or mend it."
         )
-    logger.info("All %d source files are processed: %s", len(listed), reason)
-    return Batch(listed)
+    return Batch(
+        listed,
+        f"All {len(listed)} source files are processed: {reason or 'the first run'}",
+    )
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """The Dask ETL, described: nothing here computes; the last node's outputs run as one."""
 
 import functools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,8 @@ from dask_etl.retail import schema, summaries, tables
 from dask_etl.retail.conform import check_columns
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Etl, Features
 from dask_etl.retail.rules import screened_columns
+
+logger = logging.getLogger(__name__)
 
 # A Dask DataFrame: Dask is imported by what runs, not by what describes.
 DaskFrame = Any
@@ -57,9 +60,12 @@ def plan(
     if sources is None:
         # Any Dask DataFrame: its partitions have names, and nothing to know them by.
         rows = Partitions.of(raw, tables.RAW_TRANSACTIONS)
-        return plan_batch([item.name for item in rows.items], None, as_of, etl)
-    settings = [cleaning, features, calendar, currency]
-    return plan_batch(sources, earlier, as_of, etl, settings)
+        batch = plan_batch([item.name for item in rows.items], None, as_of, etl)
+    else:
+        settings = [cleaning, features, calendar, currency]
+        batch = plan_batch(sources, earlier, as_of, etl, settings)
+    logger.info(batch.described)
+    return batch
 
 
 def survey(
