@@ -99,7 +99,7 @@ class Delivery:
 def main(rows: int, new: float, rounds: int, keep: bool) -> None:
     """Measure a run that adds files against a full run."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("benchmarks").setLevel(logging.INFO)
+    logger.setLevel(logging.INFO)
     try:
         print(render(compare(rows, new, rounds, keep)))
     except ExplainedError as error:

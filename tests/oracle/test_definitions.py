@@ -1,6 +1,6 @@
 """What parameters make of rows, by hand: returns, guests, clocks, orders, totals."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,12 +9,9 @@ import pytest
 
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency
 from oracle import oracle_tables
+from oracle.example import utc
 from oracle.raw_files import AS_OF
 from support.good_rows import raw_table
-
-
-def utc(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)
 
 
 @pytest.fixture
