@@ -88,8 +88,8 @@ def _adopt(paths: Sequence[str], env: str, options: dict[str, Any]) -> None:
     from dask_etl.adopt.trial import (  # noqa: PLC0415  (start-up)
         find_source,
         joined,
-        judge,
         sample_of,
+        try_out,
     )
     from dask_etl.retail.mapping import Mapping  # noqa: PLC0415  (start-up)
     from dask_etl.retail.parameters import Cleaning, Currency  # noqa: PLC0415  (start-up)
@@ -113,7 +113,7 @@ def _adopt(paths: Sequence[str], env: str, options: dict[str, Any]) -> None:
     ]
     if wrong:
         raise click.ClickException("\n  ".join(["no mapping can be made yet:", *wrong]))
-    verdict = judge(
+    outcome = try_out(
         pieces,
         Mapping.model_validate(proposal.mapping),
         Cleaning.model_validate(proposal.parameters.get("cleaning", {})),
@@ -130,8 +130,8 @@ def _adopt(paths: Sequence[str], env: str, options: dict[str, Any]) -> None:
     click.echo("\nBefore:")
     _show(look.rows.column_names, _first(look.rows))
     click.echo("\nAfter:")
-    _show(verdict.rows.column_names, _first(verdict.rows))
-    _show_problems(found, proposal, verdict)
+    _show(outcome.rows.column_names, _first(outcome.rows))
+    _show_problems(found, proposal, outcome)
     written = write_environment(
         root / "conf" / env,
         found.entry,
@@ -240,11 +240,11 @@ def _asked(answers: Any, proposal: Any) -> Any:
     return replace(answers, **said)
 
 
-def _show_problems(found: Any, proposal: Any, verdict: Any) -> None:
+def _show_problems(found: Any, proposal: Any, outcome: Any) -> None:
     """Show all that is wrong or uncertain in one table."""
     rows = [
         (f"{lines:,} lines", rule, example, "rejected")
-        for rule, (lines, example) in verdict.problems.items()
+        for rule, (lines, example) in outcome.problems.items()
     ]
     rows += [("", what, done, remedy) for what, done, remedy in proposal.doubts]
     if not found.is_sure:
@@ -256,9 +256,9 @@ def _show_problems(found: Any, proposal: Any, verdict: Any) -> None:
                 "encoding in catalog.yml",
             )
         )
-    share = verdict.kept / verdict.lines if verdict.lines else 0
+    share = outcome.kept / outcome.lines if outcome.lines else 0
     click.echo(
-        f"\nOf {verdict.lines:,} lines looked at, {verdict.kept:,} would be kept "
+        f"\nOf {outcome.lines:,} lines looked at, {outcome.kept:,} would be kept "
         f"({share:.1%}):"
     )
     if rows:

@@ -143,7 +143,7 @@ def joined(pieces: Sequence[Rows]) -> pa.Table:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What would become of a sample.
 
     Attributes:
@@ -159,9 +159,9 @@ class Verdict:
     problems: Mapping[str, tuple[int, str]]
 
 
-def judge(
+def try_out(
     pieces: Sequence[Rows], mapping: RawMapping, cleaning: Cleaning, currency: Currency
-) -> Verdict:
+) -> Outcome:
     """Map a sample and apply the cleaning rules to it, as a run would now."""
     mapped = map_rows(
         {"pieces": pieces}, mapping.plan(), mapping.fields(), ["sample"] * 1000, None
@@ -172,10 +172,10 @@ def judge(
         count, example = problems.get(one["rule"], (0, ""))
         shown = f"{one['column']}: {one['value']}" if one["column"] else one["text"]
         problems[one["rule"]] = (count + 1, example or f"line {one['line']}: {shown}")
-    verdict = broken_rules(rows, datetime.now(UTC), cleaning, currency)
-    rejected = is_rejected(verdict)
+    flags = broken_rules(rows, datetime.now(UTC), cleaning, currency)
+    rejected = is_rejected(flags)
     for rule in RULES:
-        broken = np.flatnonzero(broke(verdict, rule) & rejected)
+        broken = np.flatnonzero(broke(flags, rule) & rejected)
         if len(broken):
             problems[rule] = (len(broken), _shown(rows, int(broken[0])))
     ids = pd.Series(rows["transaction_id"].to_pandas())[~rejected]
@@ -184,7 +184,7 @@ def judge(
         problems[RULES[-1]] = (len(copies), _shown(rows, int(copies[0])))
     lines = sum(len(piece.table) + len(piece.rejected) for piece in pieces)
     kept = len(rows) - int(rejected.sum()) - len(copies)
-    return Verdict(rows, lines, kept, problems)
+    return Outcome(rows, lines, kept, problems)
 
 
 def _shown(rows: pa.Table, row: int) -> str:

@@ -1,6 +1,6 @@
 """The cleaning rules: which raw rows are not sales, and why.
 
-A row's verdict is one bit per rule of :data:`schema.RULES` in a uint32, so that a
+A row's flags are one bit per rule of :data:`schema.RULES` in a uint32, so that a
 million rows cost a few milliseconds and a row can name every rule that it broke. The
 lower half are the rules that reject the row, the upper half those whose action, in
 ``cleaning.rules``, lets it stay.
@@ -51,7 +51,7 @@ def screened_columns(cleaning: Cleaning) -> list[str]:
 def broken_rules(
     table: pa.Table, as_of: datetime, cleaning: Cleaning, currency: Currency
 ) -> np.ndarray:
-    """Judge every row by all rules but ``duplicate_transaction_id``.
+    """Validate every row by all rules but ``duplicate_transaction_id``.
 
     Args:
         table: rows with the :func:`screened_columns`, one chunk per column.
@@ -61,33 +61,33 @@ def broken_rules(
         currency: how many cents are in a unit.
 
     Returns:
-        A verdict per row, uint32: see :func:`is_rejected`, :func:`broke`.
+        The flags of every row, uint32: see :func:`is_rejected`, :func:`broke`.
     """
     # Most rows are in order, which costs little to see; the rules are for the others.
-    verdict = np.zeros(len(table), np.uint32)
+    flags = np.zeros(len(table), np.uint32)
     if not len(table):
-        return verdict
+        return flags
     suspects = _suspects(table, as_of, cleaning, currency).nonzero()[0]
     if len(suspects):
         rows = table.select(screened_columns(cleaning)).take(pa.array(suspects))
-        verdict[suspects] = _verdict(rows, as_of, cleaning, currency)
-    return verdict
+        flags[suspects] = _flags_of(rows, as_of, cleaning, currency)
+    return flags
 
 
-def is_rejected(verdict: np.ndarray) -> np.ndarray:
+def is_rejected(flags: np.ndarray) -> np.ndarray:
     """Tell the rows that a rule rejects."""
-    return (verdict & _REASONS) != 0
+    return (flags & _REASONS) != 0
 
 
-def broke(verdict: np.ndarray, rule: str) -> np.ndarray:
+def broke(flags: np.ndarray, rule: str) -> np.ndarray:
     """Tell the rows that broke a rule, whatever became of them."""
-    return (verdict & (BIT[rule] | BIT[rule] << _EXCUSED)) != 0
+    return (flags & (BIT[rule] | BIT[rule] << _EXCUSED)) != 0
 
 
-def stayed(verdict: np.ndarray, action: str, cleaning: Cleaning) -> np.ndarray:
+def stayed(flags: np.ndarray, action: str, cleaning: Cleaning) -> np.ndarray:
     """Tell the rows that stay though they broke a rule of this action."""
     bits = sum(int(BIT[rule]) for rule in RULES if cleaning.action(rule) == action)
-    return ((verdict >> _EXCUSED & np.uint32(bits)) != 0) & ~is_rejected(verdict)
+    return ((flags >> _EXCUSED & np.uint32(bits)) != 0) & ~is_rejected(flags)
 
 
 def _suspects(
@@ -145,12 +145,12 @@ def _is_there(values: pa.Array) -> np.ndarray | np.bool_:
     return np.unpackbits(bits, count=last, bitorder="little")[first:].view(bool)
 
 
-def _verdict(
+def _flags_of(
     table: pa.Table, as_of: datetime, cleaning: Cleaning, currency: Currency
 ) -> np.ndarray:
     amount, quantity = numbers(table, "amount"), numbers(table, "quantity")
     discount, rating = numbers(table, "discount"), numbers(table, "rating")
-    verdict = np.zeros(len(table), np.uint32)
+    flags = np.zeros(len(table), np.uint32)
     # Less than nothing comes back, where lines tell of returns.
     has_returns = cleaning.returns == "negative_lines"
     too_few = quantity == 0 if has_returns else quantity <= 0
@@ -176,14 +176,14 @@ def _verdict(
         ("future_timestamp", _compared(pc.greater, table["timestamp"], as_of)),
     ):
         if cleaning.action(rule) == "reject":
-            verdict |= broken * BIT[rule]
+            flags |= broken * BIT[rule]
         elif rule == "non_positive_amount":
             # What is free may stay; what costs less than nothing is a mistake.
-            verdict |= (broken & (amount < 0)) * BIT[rule]
-            verdict |= (amount == 0) * (BIT[rule] << _EXCUSED)
+            flags |= (broken & (amount < 0)) * BIT[rule]
+            flags |= (amount == 0) * (BIT[rule] << _EXCUSED)
         else:
-            verdict |= broken * (BIT[rule] << _EXCUSED)
-    return verdict
+            flags |= broken * (BIT[rule] << _EXCUSED)
+    return flags
 
 
 def _out_of_range(
@@ -232,9 +232,9 @@ def _compared(compare, instants: pa.ChunkedArray, moment: datetime) -> np.ndarra
     )
 
 
-def reasons(verdict: np.ndarray) -> pa.ListArray:
+def reasons(flags: np.ndarray) -> pa.ListArray:
     """List the names of the rules that reject each row, in the order of the rules."""
-    broken = (verdict[:, None] >> np.arange(len(RULES), dtype=np.uint32)) & 1
+    broken = (flags[:, None] >> np.arange(len(RULES), dtype=np.uint32)) & 1
     offsets = np.concatenate([[0], broken.sum(axis=1).cumsum()]).astype(np.int32)
     return pa.ListArray.from_arrays(
         offsets, pa.array(RULES).take(pa.array(np.nonzero(broken)[1]))

@@ -47,8 +47,8 @@ def survey_partition(
         ``extent``: one row with the labels found and the first and last timestamp.
     """
     rows = tables["rows"]
-    verdict = _judged(tables, as_of, cleaning, currency)
-    kept = (~is_rejected(verdict)).nonzero()[0].astype(np.int32)
+    flags = _validated(tables, as_of, cleaning, currency)
+    kept = (~is_rejected(flags)).nonzero()[0].astype(np.int32)
     keys = pa.table(
         {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
     )
@@ -63,19 +63,19 @@ def survey_partition(
     return {"keys": keys, "extent": pa.table(extent)}
 
 
-def _judged(
+def _validated(
     tables: Tables, as_of: AsOf, cleaning: Cleaning, currency: Currency
 ) -> np.ndarray:
-    """Judge the rows, each file's at its moment; see :func:`broken_rules`."""
+    """Validate the rows, each file's at its moment; see :func:`broken_rules`."""
     rows = tables["rows"]
     if not isinstance(as_of, Mapping):
         return broken_rules(rows, as_of, cleaning, currency)
-    verdicts, first = [np.empty(0, np.uint16)], 0
+    flags, first = [np.empty(0, np.uint32)], 0
     for name, _, count in tables["origin"].segments:
         own = rows.slice(first, count)
-        verdicts.append(broken_rules(own, as_of[name], cleaning, currency))
+        flags.append(broken_rules(own, as_of[name], cleaning, currency))
         first += count
-    return np.concatenate(verdicts)
+    return np.concatenate(flags)
 
 
 def merge_extents(partials: Sequence[pa.Table]) -> pa.Table:
@@ -131,17 +131,17 @@ def screen_partition(
         (``REJECTED_TRANSACTIONS``) and ``ledger`` (counts by source file).
     """
     rows, origin = tables["rows"], tables["origin"]
-    verdict = _judged(tables, as_of, cleaning, currency)
-    verdict[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
-    is_bad = is_rejected(verdict)
-    bad, conspicuous = is_bad.nonzero()[0], verdict.nonzero()[0]
+    flags = _validated(tables, as_of, cleaning, currency)
+    flags[later_copies["row"].to_numpy()] |= BIT["duplicate_transaction_id"]
+    is_bad = is_rejected(flags)
+    bad, conspicuous = is_bad.nonzero()[0], flags.nonzero()[0]
     segment, source_row = origin.locate(bad)
     return {
         **tables,
         "kept": (~is_bad).nonzero()[0],
-        "rejected": _rejected(rows, bad, verdict[bad], origin, segment, source_row),
+        "rejected": _rejected(rows, bad, flags[bad], origin, segment, source_row),
         "ledger": _counts(
-            origin, origin.locate(conspicuous)[0], verdict[conspicuous], cleaning
+            origin, origin.locate(conspicuous)[0], flags[conspicuous], cleaning
         ),
     }
 
@@ -149,7 +149,7 @@ def screen_partition(
 def _rejected(
     rows: pa.Table,
     bad: np.ndarray,
-    verdict: np.ndarray,
+    flags: np.ndarray,
     origin: Origin,
     segment: np.ndarray,
     source_row: np.ndarray,
@@ -164,14 +164,14 @@ def _rejected(
     files = pa.array([name for name, _, _ in origin.segments], pa.string())
     source_file = pa.DictionaryArray.from_arrays(segment.astype(np.int32), files)
     return (
-        rejected.append_column("reasons", reasons(verdict))
+        rejected.append_column("reasons", reasons(flags))
         .append_column("source_file", source_file)
         .append_column("source_row", pa.array(source_row, pa.int64()))
     )
 
 
 def _counts(
-    origin: Origin, segment: np.ndarray, verdict: np.ndarray, cleaning: Cleaning
+    origin: Origin, segment: np.ndarray, flags: np.ndarray, cleaning: Cleaning
 ) -> pa.Table:
     """Count the rows of every file, from those that broke a rule."""
     files = [name for name, _, _ in origin.segments]
@@ -180,16 +180,16 @@ def _counts(
     def count(chosen: np.ndarray) -> np.ndarray:
         return np.bincount(segment[chosen], minlength=len(files))
 
-    rejected = count(is_rejected(verdict))
+    rejected = count(is_rejected(flags))
     return pa.table(
         {
             "source_file": pa.array(files, pa.string()),
             "rows_read": rows,
             "rows_kept": rows - rejected,
             "rows_rejected": rejected,
-            "rows_blanked": count(stayed(verdict, "blank", cleaning)),
-            "rows_excused": count(stayed(verdict, "keep", cleaning)),
-            **{rule: count(broke(verdict, rule)) for rule in schema.RULES},
+            "rows_blanked": count(stayed(flags, "blank", cleaning)),
+            "rows_excused": count(stayed(flags, "keep", cleaning)),
+            **{rule: count(broke(flags, rule)) for rule in schema.RULES},
         }
     )
 

@@ -179,7 +179,7 @@ def _worst_files(row_ledger: pd.DataFrame) -> str:
 def verification_summary(verification: pd.DataFrame) -> str:
     """Whether every table is identical, and the first difference of each that is not."""
     same, count = int(verification["identical"].sum()), len(verification)
-    verdict = (
+    conclusion = (
         f"Yes: all {count} tables are identical, row by row and bit by bit."
         if same == count
         else f"**No: {count - same} of {count} tables differ.**"
@@ -196,7 +196,7 @@ def verification_summary(verification: pd.DataFrame) -> str:
         for row in verification.itertuples()
     ]
     columns = ["Table", "Rows (Dask)", "Rows (pandas)", "Identical", "Differing rows"]
-    return f"{verdict}\n\n{_table([*columns, 'First difference'], rows)}"
+    return f"{conclusion}\n\n{_table([*columns, 'First difference'], rows)}"
 
 
 def performance_summary(run_metrics: pd.DataFrame) -> str:
