@@ -24,6 +24,7 @@ import pytest
 
 from dask_etl.datasets import PandasParquetDataset
 from dask_etl.datasets.publish import publish
+from dask_etl.engine.partitions import Lazy
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.storage.delta import Log
 from dask_etl.storage.names import number_in
@@ -350,7 +351,10 @@ def with_source(lazies: Mapping[str, Any], make: Callable) -> dict[str, Any]:
     """Replace what reads the partitions of lazy tables."""
     partitions = lazies["clean_transactions"].partitions
     changed = replace(partitions, source=make(partitions.source))
-    return {name: replace(lazy, partitions=changed) for name, lazy in lazies.items()}
+    return {
+        name: replace(lazy, partitions=changed) if isinstance(lazy, Lazy) else lazy
+        for name, lazy in lazies.items()
+    }
 
 
 class SlowWriter(PartWriter):

@@ -123,12 +123,17 @@ class EarlierTables(AbstractDataset):
         return self.load() is not None
 
     def load(self) -> Earlier | None:
-        """Return what the tables hold; None unless one release brought them all."""
+        """Return what the tables hold; None unless one release brought them all.
+
+        Nor is there anything to add to where somebody removed the folder of a table.
+        """
         found = {name: each.current() for name, each in self._datasets.items()}
         versions = {name: each for name, each in found.items() if each is not None}
+        logs = [each.store.location for each in self._datasets.values()]
         if (
             len(versions) < len(found)
             or len({v.release for v in versions.values()}) > 1
+            or any(log.is_local and not log.has_folder("_delta_log") for log in logs)
         ):
             return None
         return Earlier(self._datasets, versions)
