@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from pathlib import Path
@@ -9,8 +10,8 @@ from typing import Any
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
-from kedro.framework.project import pipelines
 from kedro.io import DataCatalog
+from kedro.pipeline import Pipeline
 
 from dask_etl.compat.kedro import unwrapped
 
@@ -26,6 +27,7 @@ class VizStatsHooks:
 
     def __init__(self) -> None:
         self._file = Path()
+        self._before: dict[str, Any] = {}
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
@@ -33,20 +35,28 @@ class VizStatsHooks:
         self._file = Path(context.project_path) / ".viz" / "stats.json"
 
     @hook_impl
-    def after_pipeline_run(self, catalog: DataCatalog) -> None:
-        """Add the tables, those of other runs, too."""
+    def before_pipeline_run(self) -> None:
+        """Note what is known from other runs: Kedro-Viz writes the file anew."""
+        self._before = {}
+        with contextlib.suppress(OSError, ValueError):
+            self._before = json.loads(self._file.read_text())
+
+    @hook_impl
+    def after_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
+        """Add the tables of this run, and what is known from others."""
         if not self._file.is_file():
             return
         try:
             known = json.loads(self._file.read_text())
-            self._file.write_text(json.dumps({**known, **_tables(catalog)}))
+            found = _tables(pipeline, catalog)
+            self._file.write_text(json.dumps({**self._before, **known, **found}))
         except (OSError, ValueError) as error:
             logger.warning("%s cannot be completed: %s", self._file, error)
 
 
-def _tables(catalog: DataCatalog) -> dict[str, dict[str, int]]:
+def _tables(pipeline: Pipeline, catalog: DataCatalog) -> dict[str, dict[str, int]]:
     found = {}
-    for name in pipelines["__default__"].datasets():
+    for name in pipeline.datasets():
         kind = catalog.get_type(name) or ""
         # Others, e.g. plots, are not even made: that imports what writes them.
         if not kind.startswith(("dask_etl.datasets.", "kedro.io.cached")):
