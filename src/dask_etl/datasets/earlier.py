@@ -9,6 +9,7 @@ import pyarrow as pa
 from kedro.io.core import AbstractDataset, Version
 
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.table import of_one_release
 from dask_etl.engine.partitions import Description, Partitions
 from dask_etl.engine.probe import Limits, probe
 from dask_etl.storage.names import stable_name
@@ -127,13 +128,10 @@ class EarlierTables(AbstractDataset):
 
         Nor is there anything to add to where somebody removed the folder of a table.
         """
-        found = {name: each.current() for name, each in self._datasets.items()}
-        versions = {name: each for name, each in found.items() if each is not None}
+        versions = of_one_release(self._datasets)
         logs = [each.store.location for each in self._datasets.values()]
-        if (
-            len(versions) < len(found)
-            or len({v.release for v in versions.values()}) > 1
-            or any(log.is_local and not log.has_folder("_delta_log") for log in logs)
+        if not versions or any(
+            log.is_local and not log.has_folder("_delta_log") for log in logs
         ):
             return None
         return Earlier(self._datasets, versions)

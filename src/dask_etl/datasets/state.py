@@ -10,6 +10,7 @@ import pandas as pd
 from kedro.io.core import AbstractDataset, DatasetError, Version
 
 from dask_etl.datasets.pandas_parquet import PandasParquetDataset
+from dask_etl.datasets.table import of_one_release
 from dask_etl.engine.partitions import Description
 from dask_etl.storage.release import Released
 
@@ -95,15 +96,9 @@ class StateDataset(AbstractDataset):
     def load(self) -> Noted:
         """Read what is noted, if it is of what is in force; see the class."""
         noted = self._datasets[self._notes]
-        found = {
-            name: each.session.current(each.store)
-            for name, each in self._datasets.items()
-        }
-        versions = {name: each for name, each in found.items() if each is not None}
-        releases = {each.release for each in versions.values()}
-        if len(versions) == len(found) and len(releases) == 1:
+        if versions := of_one_release(self._datasets):
             return Noted(noted.load(), versions)
-        if self._notes in versions:
+        if noted.current() is not None:
             logger.warning(
                 "%s: the tables that it tells of were written since by something else",
                 self._notes,

@@ -3,6 +3,7 @@
 import functools
 import json
 import posixpath
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -329,6 +330,17 @@ class TableDataset(AbstractDataset):
             list(segments_of(files, self.rows_per_partition)),
             {file.name: file.schema for file in files},
         )
+
+
+def of_one_release(datasets: Mapping[str, TableDataset]) -> dict[str, Released]:
+    """Return the versions in force of some tables, by name.
+
+    None at all unless every table has one, and one release brought them all.
+    """
+    found = {name: dataset.current() for name, dataset in datasets.items()}
+    versions = {name: each for name, each in found.items() if each is not None}
+    releases = {each.release for each in versions.values()}
+    return versions if len(versions) == len(found) and len(releases) == 1 else {}
 
 
 def _release_folder(table: Location, given: str | None) -> Location:

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from dask_etl.errors import ExplainedError
+from dask_etl.storage.segments import grouped
 
 logger = logging.getLogger(__name__)
 
@@ -168,19 +169,17 @@ def together(pieces: Sequence[Any], size: int) -> list[tuple[Any, ...]]:
 
     Each has a ``size``.
     """
-    grouped: list[tuple[Any, ...]] = []
-    group: list[Any] = []
-    held = 0
-    for piece in pieces:
-        length = piece.size
-        if group and held + length > size:
-            grouped.append(tuple(group))
-            group, held = [], 0
-        group.append(piece)
-        held += length
-    if group:
-        grouped.append(tuple(group))
-    return grouped
+    return grouped(pieces, lambda piece: piece.size, size)
+
+
+def refuse_misfits(problems: Sequence[str]) -> None:
+    """Refuse a source for all that is wrong with it.
+
+    Raises:
+        SourceError: there is something.
+    """
+    if problems:
+        raise SourceError("\n  ".join(["the source does not fit:", *problems]))
 
 
 def missing_columns(

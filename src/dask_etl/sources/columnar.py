@@ -16,13 +16,12 @@ from dask_etl.errors import StorageError
 from dask_etl.sources.batch import (
     Batch,
     Rows,
-    SourceError,
     Unit,
     missing_columns,
-    new_units,
+    refuse_misfits,
     together,
 )
-from dask_etl.sources.files import SourceFile, find_files, units_of
+from dask_etl.sources.files import SourceFile, find_files, new_files
 from dask_etl.storage.folder import SUFFIXES, check_file, footer, state_of, unreadable
 from dask_etl.storage.location import Location
 
@@ -69,14 +68,12 @@ class ParquetFiles:
         mode: Literal["auto", "full"],
     ) -> Batch:
         """See :class:`dask_etl.sources.batch.Source`."""
-        files = self._files()
-        units = units_of(self.filesystem, [file for file, _ in files], known)
-        fresh, reason = new_units(units, known, mode)
-        by_name = {file.name: (file, folders) for file, folders in files}
+        folders_of = dict(self._files())
+        fresh, unread, reason = new_files(self.filesystem, [*folders_of], known, mode)
         groups: list[RowGroup] = []
         problems = []
-        for number, unit in enumerate(fresh):
-            file, folders = by_name[unit.name]
+        for number, file in enumerate(unread):
+            folders = folders_of[file]
             found = footer(self.filesystem, file.path)
             names = [*found.schema.to_arrow_schema().names, *(n for n, _ in folders)]
             if lacking := missing_columns(needs, names, file.name):
@@ -97,8 +94,7 @@ class ParquetFiles:
                     )
                 )
                 first_row += meta.num_rows
-        if problems:
-            raise SourceError("\n  ".join(["the source does not fit:", *problems]))
+        refuse_misfits(problems)
         reader = ParquetReader(tuple(needs), tuple(coded))
         return Batch(fresh, together(groups, self.blocksize), reader, reason)
 

@@ -15,11 +15,11 @@ from dask_etl.sources.batch import (
     SourceError,
     Unit,
     missing_columns,
-    new_units,
+    refuse_misfits,
     together,
 )
 from dask_etl.sources.csv_reader import CsvReader, Format, Piece
-from dask_etl.sources.files import find_files, units_of
+from dask_etl.sources.files import find_files, new_files
 from dask_etl.sources.records import Cut, Records, cuts_of, walk
 from dask_etl.sources.text import MARK_ERRORS, MARKER, Text, scans_of
 
@@ -85,24 +85,21 @@ class CsvFiles:
     ) -> Batch:
         """See :class:`dask_etl.sources.batch.Source`."""
         files = find_files(self.filesystem, self.path, SUFFIXES)
-        units = units_of(self.filesystem, files, known)
-        fresh, reason = new_units(units, known, mode)
-        by_name = {file.name: file for file in files}
+        fresh, unread, reason = new_files(self.filesystem, files, known, mode)
         pieces: list[Piece] = []
         problems = []
-        for number, unit in enumerate(fresh):
-            text = self.format.text(self.filesystem, by_name[unit.name])
+        for number, file in enumerate(unread):
+            text = self.format.text(self.filesystem, file)
             head = _head(self.format, text)
             if head is None:
                 continue
-            lacking = missing_columns(needs, head.columns, unit.name)
+            lacking = missing_columns(needs, head.columns, file.name)
             if lacking:
                 problems.append(lacking)
                 continue
             cuts = self._cuts(text, head)
             pieces += (Piece(number, text, cut, head.columns) for cut in cuts)
-        if problems:
-            raise SourceError("\n  ".join(["the source does not fit:", *problems]))
+        refuse_misfits(problems)
         reader = CsvReader(self.format, tuple(needs), tuple(coded))
         return Batch(fresh, together(pieces, self.blocksize), reader, reason)
 

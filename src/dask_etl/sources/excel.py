@@ -13,11 +13,11 @@ from dask_etl.sources.batch import (
     SourceError,
     Unit,
     missing_columns,
-    new_units,
+    refuse_misfits,
 )
 from dask_etl.sources.columnar import NumberedRows
 from dask_etl.sources.extras import needed
-from dask_etl.sources.files import SourceFile, find_files, units_of
+from dask_etl.sources.files import SourceFile, find_files, new_files
 from dask_etl.sources.json_lines import table_of
 
 SUFFIXES = (".xlsx", ".xlsm")
@@ -59,20 +59,18 @@ class ExcelFiles:
     ) -> Batch:
         """See :class:`dask_etl.sources.batch.Source`."""
         files = find_files(self.filesystem, self.path, SUFFIXES)
-        fresh, reason = new_units(units_of(self.filesystem, files, known), known, mode)
-        by_name = {file.name: file for file in files}
+        fresh, unread, reason = new_files(self.filesystem, files, known, mode)
         reader = self._reader(tuple(needs))
         sheets, problems = [], []
-        for number, unit in enumerate(fresh):
-            sheet = Sheet(number, self.filesystem, by_name[unit.name])
+        for number, file in enumerate(unread):
+            sheet = Sheet(number, self.filesystem, file)
             header = reader.header(sheet)
             if not header:
                 continue
-            if lacking := missing_columns(needs, header, unit.name):
+            if lacking := missing_columns(needs, header, file.name):
                 problems.append(lacking)
             sheets.append((sheet,))
-        if problems:
-            raise SourceError("\n  ".join(["the source does not fit:", *problems]))
+        refuse_misfits(problems)
         return Batch(fresh, sheets, reader, reason)
 
     def _reader(self, needs: tuple[str, ...]) -> "ExcelReader":

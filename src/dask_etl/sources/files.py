@@ -4,12 +4,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Literal
 
 import fsspec
 import xxhash
 
 from dask_etl.errors import StorageError
-from dask_etl.sources.batch import Unit
+from dask_etl.sources.batch import Unit, new_units
 from dask_etl.storage.folder import check_file, name_in, state_of
 
 READ = 8 << 20
@@ -111,6 +112,23 @@ def units_of(
 
     with ThreadPoolExecutor(threads_here()) as threads:
         return list(threads.map(unit_of, files))
+
+
+def new_files(
+    filesystem: fsspec.AbstractFileSystem,
+    files: Sequence[SourceFile],
+    known: Sequence[Unit],
+    mode: Literal["auto", "full"],
+) -> tuple[list[Unit], list[SourceFile], str | None]:
+    """Tell which files are new, in the order to read them.
+
+    Returns:
+        The files as units, the files, and the reason why all are read; see
+        :func:`dask_etl.sources.batch.new_units`.
+    """
+    by_name = {file.name: file for file in files}
+    fresh, reason = new_units(units_of(filesystem, files, known), known, mode)
+    return fresh, [by_name[unit.name] for unit in fresh], reason
 
 
 def threads_here() -> int:

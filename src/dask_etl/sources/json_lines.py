@@ -19,10 +19,9 @@ from dask_etl.sources.batch import (
     SourceError,
     Unit,
     missing_columns,
-    new_units,
     together,
 )
-from dask_etl.sources.files import SourceFile, find_files, units_of
+from dask_etl.sources.files import SourceFile, find_files, new_files
 from dask_etl.sources.records import Cut, Dialect, Records, cuts_of
 from dask_etl.sources.text import Text, compression_of, scans_of
 
@@ -88,12 +87,11 @@ class JsonFiles:
     ) -> Batch:
         """See :class:`dask_etl.sources.batch.Source`."""
         files = find_files(self.filesystem, self.path, SUFFIXES)
-        fresh, reason = new_units(units_of(self.filesystem, files, known), known, mode)
-        by_name = {file.name: file for file in files}
+        fresh, unread, reason = new_files(self.filesystem, files, known, mode)
         pieces: list[JsonPiece] = []
         names: dict[str, None] = {}
-        for number, unit in enumerate(fresh):
-            text = self.text(by_name[unit.name])
+        for number, file in enumerate(unread):
+            text = self.text(file)
             names |= dict.fromkeys(self._names(text))
             pieces += json_pieces(number, text, self.blocksize)
         # A name may be left out of a record; one that none has is a mistake.

@@ -4,8 +4,9 @@ A *partition* is what one task reads: one or more segments, each a file or some 
 its row groups, so that small files come together and large ones are taken apart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -44,6 +45,8 @@ class Segment:
 
 Partition = tuple[Segment, ...]
 
+Item = TypeVar("Item")
+
 _MANY = 256
 _SMALL = 10_000
 """Beyond so many partitions, none of fewer rows than this is of use: a task costs
@@ -68,18 +71,28 @@ def partitions(segments: Iterable[Segment], rows: int) -> list[Partition]:
     """
     segments = list(segments)
     rows = sensible_rows(rows, sum(segment.rows for segment in segments))
-    grouped: list[Partition] = []
-    group: list[Segment] = []
+    return grouped(segments, lambda segment: segment.rows, rows)
+
+
+def grouped(
+    items: Iterable[Item], size_of: Callable[[Item], int], size: int
+) -> list[tuple[Item, ...]]:
+    """Group consecutive items whose sizes together are no more than a size.
+
+    What is larger by itself is a group of its own.
+    """
+    groups: list[tuple[Item, ...]] = []
+    group: list[Item] = []
     held = 0
-    for segment in segments:
-        if group and held + segment.rows > rows:
-            grouped.append(tuple(group))
+    for item in items:
+        if group and held + size_of(item) > size:
+            groups.append(tuple(group))
             group, held = [], 0
-        group.append(segment)
-        held += segment.rows
+        group.append(item)
+        held += size_of(item)
     if group:
-        grouped.append(tuple(group))
-    return grouped
+        groups.append(tuple(group))
+    return groups
 
 
 def taken_apart(
