@@ -5,7 +5,7 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dask_etl.errors import ClusterError
 from dask_etl.validation import Strict
@@ -32,13 +32,47 @@ class LocalClusterSettings(Strict):
     local_directory: str | None = None
 
 
+class Scale(Strict):
+    """``cluster.scale`` of ``dask.yml``: a number of workers, or bounds of one."""
+
+    workers: int | None = Field(None, ge=1)
+    minimum: int = Field(0, ge=0)
+    maximum: int | None = Field(None, ge=1)
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Scale":
+        if self.workers is not None and self.maximum is not None:
+            raise ValueError("give workers, or minimum and maximum, not both")
+        if self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is more than {self.maximum}")
+        if self.minimum and self.maximum is None:
+            raise ValueError("minimum needs a maximum")
+        return self
+
+
+class ClusterClass(Strict):
+    """``cluster`` of ``dask.yml``: any class of clusters of the Dask ecosystem."""
+
+    class_: str = Field(alias="class")
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    scale: Scale = Scale()
+
+
 class DaskSettings(Strict):
     """``dask.yml``; the comments there say what each key means."""
 
     scheduler: str | None = None
+    cluster: ClusterClass | None = None
+    ship_code: bool = False
+    workers_timeout: float = Field(300.0, gt=0)
     allow_insecure: bool = False
     local_cluster: LocalClusterSettings = LocalClusterSettings()
     config: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the workers are no part of this process."""
+        return bool(self.scheduler or self.cluster)
 
 
 class InsecureAddress(ClusterError):
@@ -145,7 +179,8 @@ def check_address(address: str, allow_insecure: bool) -> None:
         ClusterError: it is no address.
         InsecureAddress: with what to do instead.
     """
-    if address.startswith("inproc://"):
+    # A gateway is TLS by its nature.
+    if address.startswith(("inproc://", "gateway://")):
         return
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")
