@@ -1,6 +1,7 @@
 """Scheduler and workers of another environment: the same results, or one line."""
 
 import re
+import threading
 import time
 
 import dask
@@ -50,7 +51,7 @@ def refused(cluster, **settings) -> str:
     return said
 
 
-def test_the_same_code_elsewhere_makes_the_same_tables(tmp_path, raw, expected):
+def test_the_same_code_elsewhere_makes_the_same_tables(tmp_path, raw, expected, caplog):
     with remote_cluster(tmp_path / "there") as cluster:
         began = time.monotonic()
         there = attached(cluster)
@@ -69,6 +70,7 @@ def test_the_same_code_elsewhere_makes_the_same_tables(tmp_path, raw, expected):
             cluster.kill("worker-0")
             run(raw, tmp_path / "again")
             assert contents(tables_in(tmp_path / "again")) == expected
+            assert "has other code. It has joined the cluster" in caplog.text
         finally:
             there.close()
         # The next run is refused before it begins.
@@ -112,8 +114,6 @@ def test_a_lost_scheduler_ends_the_run_in_one_line(tmp_path, raw):
         there = attached(cluster)
         try:
             cluster.kill("worker-0")
-            import threading
-
             threading.Timer(2, cluster.kill, ["scheduler"]).start()
             with pytest.raises(ClusterError, match="the scheduler was lost during"):
                 run(raw, tmp_path / "tables")

@@ -1,6 +1,7 @@
 """A scheduler and workers of another environment, in another folder."""
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -42,8 +43,11 @@ class RemoteCluster:
 
     def start(self, name: str, *arguments: str, **env: str) -> None:
         self.processes[name] = subprocess.Popen(
-            [str(self.python), "-m", "distributed.cli.dask_" + arguments[0]]
-            + [*arguments[1:]],
+            [
+                str(self.python),
+                *("-m", f"distributed.cli.dask_{arguments[0]}"),
+                *arguments[1:],
+            ],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], **SETTINGS, **env},
             stdout=(self.folder / f"{name}.log").open("w"),
@@ -62,8 +66,6 @@ class RemoteCluster:
             assert time.monotonic() < give_up, self.log("scheduler")
             time.sleep(0.05)
             with contextlib.suppress(OSError, ValueError):
-                import json
-
                 self.address = json.loads(file.read_text())["address"]
 
     def start_worker(self, name: str, **env: str) -> None:

@@ -60,6 +60,7 @@ def settings() -> Iterator[tuple[str, str, str, str | None]]:
 
 def _settings(model: type[BaseModel], path: str, given: Any):
     for name, field in model.model_fields.items():
+        name = field.alias or name
         place = f"{path}.{name}"
         value = given.get(name, field.get_default(call_default_factory=True))
         inner = models_in(field.annotation)
