@@ -21,7 +21,7 @@ import pyarrow as pa
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.storage.files import StorageError, checksum, put, seal, unseal
+from dask_etl.storage.files import StorageError, checksum, get, put, seal, unseal
 
 ATTEMPT = "attempt.json"
 """The receipt without which nothing else in the folder counts."""
@@ -107,7 +107,7 @@ class Scratch:
     def is_intact(self, name: str, written: str) -> bool:
         """Tell whether a file still has the checksum that :meth:`write` returned."""
         try:
-            return checksum(self.filesystem.cat_file(self.path(name))) == written
+            return checksum(get(self.filesystem, self.path(name))) == written
         except OSError:
             return False
 
@@ -121,7 +121,7 @@ class Scratch:
         if self._is_link(self.folder):
             return None
         try:
-            return unseal(self.filesystem.cat_file(self.path(name)))
+            return unseal(get(self.filesystem, self.path(name)))
         except (OSError, ValueError):
             return None
 
@@ -150,8 +150,10 @@ class Scratch:
                 with contextlib.suppress(FileNotFoundError):
                     self.filesystem.rm_file(posixpath.join(folder, ATTEMPT))
                 self.filesystem.rm(folder, recursive=True)
-        with contextlib.suppress(OSError):
-            self.filesystem.rmdir(self.folder)
+        # Elsewhere a folder is gone with what was in it.
+        if isinstance(self.filesystem, LocalFileSystem):
+            with contextlib.suppress(OSError):
+                self.filesystem.rmdir(self.folder)
 
     def _is_link(self, path: str) -> bool:
         return isinstance(self.filesystem, LocalFileSystem) and os.path.islink(path)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Reduction, reductions_in
 from dask_etl.engine.scratch import Scratch
-from dask_etl.storage.files import checksum
+from dask_etl.storage.files import checksum, get
 from dask_etl.storage.parts import PartFile, PartWriter
 
 FOLD_BYTES = 128 << 20
@@ -76,7 +76,7 @@ class Stage:
         for name, (writer, _) in self.parts.items():
             part = PartFile(**receipt["parts"][name])
             try:
-                content = writer.filesystem.cat_file(f"{writer.folder}/{part.name}")
+                content = get(writer.filesystem, f"{writer.folder}/{part.name}")
             except OSError:
                 return False
             if len(content) != part.bytes or checksum(content) != part.checksum:

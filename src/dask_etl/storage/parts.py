@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.encodings import BY_TYPE, Encodings
-from dask_etl.storage.files import checksum, put
+from dask_etl.storage.files import checksum, get, put
 from dask_etl.storage.folder import check_file, footer, state_of, unreadable
 from dask_etl.storage.names import part_name
 from dask_etl.storage.segments import Partition, Segment
@@ -222,7 +222,7 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     """
     check_file(filesystem, segment.path)
     try:
-        content = filesystem.cat_file(segment.path)
+        content = get(filesystem, segment.path)
     except OSError as error:
         raise StorageError(f"{segment.path}: cannot be read ({error})") from error
     if len(content) != segment.bytes:
