@@ -317,7 +317,8 @@ def test_the_recipe_for_data_of_ones_own_works(project):
     for file in project.raw_files():
         file.rename(sales / file.name)
     delivered = {file.name: file.read_bytes() for file in sorted(sales.iterdir())}
-    recipe = README.partition("### Parquet files that have our columns")[2].partition(
+    page = (ROOT / "docs" / "your-own-data.md").read_text()
+    recipe = page.partition("## Parquet files that have our columns")[2].partition(
         "\n## "
     )[0]
     for kind, block in FENCE.findall(recipe):

@@ -1,11 +1,9 @@
 """Record a run as it looks on a terminal: ``python docs/scripts/record_terminal.py``.
 
-Data are generated in a temporary copy of the project, then ``kedro run`` of one engine is
-run on a terminal of its own, and what stands there at its end becomes
-``docs/images/terminal.svg``. The picture loads nothing: it names fonts, and has none.
+A run on little data, in a temporary copy of the project and on a terminal of its own; what
+stands there at its end becomes ``docs/images/terminal.svg``. The picture loads nothing: it names fonts, and has none.
 """
 
-import argparse
 import os
 import pty
 import re
@@ -18,8 +16,8 @@ from pathlib import Path
 from settings_table import ROOT
 
 PICTURE = ROOT / "docs" / "images" / "terminal.svg"
-WIDTH, HEIGHT = 100, 60
-COMMAND = "kedro run --env demo --pipelines story"
+WIDTH, HEIGHT = 110, 60
+COMMAND = "kedro run --env test"
 
 
 def record(project: Path, arguments: list[str]) -> bytes:
@@ -103,9 +101,6 @@ def picture(lines: list, title: str) -> str:
 
 def main() -> None:
     """Make the picture anew."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=10_000_000)
-    rows = parser.parse_args().rows
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder) / "dask-etl"
         (project / "src").mkdir(parents=True)
@@ -114,8 +109,6 @@ def main() -> None:
         local = shutil.ignore_patterns("local")
         shutil.copytree(ROOT / "conf", project / "conf", ignore=local)
         (project / "conf" / "local").mkdir()
-        generate = ["run", "--env", "demo", "--pipelines", "data_generation"]
-        record(project, [*generate, "--params", f"generation.rows={rows}"])
         written = record(project, COMMAND.split()[1:])
     PICTURE.write_text(picture(screen(written), COMMAND), encoding="utf-8")
 
