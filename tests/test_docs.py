@@ -280,12 +280,32 @@ def test_the_readme_lists_the_pipelines_of_a_run():
     }
 
 
+def test_the_readme_is_two_screens():
+    assert len(README.splitlines()) < 120
+
+
+def test_the_figures_of_the_readme_are_those_that_were_measured():
+    measured = (ROOT / "docs" / "performance.md").read_text()
+    table = README.partition("## What to use when")[2].partition("\n## ")[0]
+    figures = re.findall(r"^\|[^|]+\| ([\d.]+) \| ([\d,]+) \|", table, re.M)
+    assert len(figures) == 6
+    for seconds, megabytes in figures:
+        rows = [line for line in measured.splitlines() if f"| {megabytes}" in line]
+        found = {
+            f"{float(one):.1f}" for row in rows for one in re.findall(r"\d+\.\d\d", row)
+        }
+        assert seconds in found, (seconds, megabytes)
+
+
 def test_the_first_screen_says_what_it_is_and_shows_it():
     first_screen = "\n".join(README.splitlines()[:30])
     assert "make run" in first_screen
     assert "make test" in first_screen
-    [image] = re.findall(r"!\[.+\]\((.+)\)", first_screen)
-    assert (ROOT / image).stat().st_size < 300_000
+    picture, terminal = re.findall(r"!\[.+\]\((.+)\)", first_screen)
+    for image in (picture, terminal):
+        assert (ROOT / image).stat().st_size < 300_000
+    # A picture of the repository loads nothing from elsewhere.
+    assert "url(" not in (ROOT / terminal).read_text().replace("url(#", "")
 
 
 def public_files() -> list[Path]:

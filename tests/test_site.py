@@ -44,7 +44,7 @@ def test_a_link_that_leads_nowhere_fails_it(tmp_path):
     (copy / "LICENSE").symlink_to(ROOT / "LICENSE")
     (copy / "notebooks").symlink_to(ROOT / "notebooks")
     page = copy / "docs" / "how-it-works.md"
-    page.write_text(page.read_text().replace("#promises", "#promisses"))
+    page.write_text(page.read_text().replace("#promises", "#nowhere"))
     done = build(tmp_path / "site", "-f", str(copy / "mkdocs.yml"))
     assert done.returncode != 0
-    assert "promisses" in done.stderr
+    assert "nowhere" in done.stderr

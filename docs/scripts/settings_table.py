@@ -50,7 +50,8 @@ MODELS: dict[str, type[BaseModel]] = {
 
 def configured() -> dict[str, Any]:
     """What ``conf/base`` says, as it is written there."""
-    base, said = ROOT / "conf" / "base", {}
+    base = ROOT / "conf" / "base"
+    said: dict[str, Any] = {}
     for path in (*base.glob("parameters*.yml"), base / "source.yml"):
         said |= yaml.safe_load(path.read_text())
     return {**said, "dask": yaml.safe_load((base / "dask.yml").read_text())}
@@ -133,8 +134,7 @@ def _kind(annotation: Any) -> str:  # noqa: PLR0911  (one for each kind)
         return _kind(inner[0])
     kinds = list(dict.fromkeys(leaves(annotation)))
     words = [KINDS.get(kind, "moment") for kind in kinds if isinstance(kind, type)]
-    null = type(None) in inner
-    return " or ".join([*words, *(["null"] if null else [])])
+    return " or ".join([*words, *(["null"] if type(None) in inner else [])])
 
 
 def _written(value: Any) -> str:
