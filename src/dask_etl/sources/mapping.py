@@ -149,9 +149,8 @@ class Value(Writing, _From):
     )
     divide_by: list[str] = Field(
         [],
-        description="columns of ours that it is divided by: `[quantity]` makes a unit "
-        "price of a total, `[amount, quantity]` a fraction of a discount in"
-        " money",
+        description="columns of ours that it is divided by: the units make a unit price "
+        "of a total, price and units a fraction of a reduction in money",
     )
     trim: bool = Field(
         True,
