@@ -24,21 +24,51 @@ one with less is stopped and started again for ever."""
 class LocalClusterSettings(Strict):
     """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
 
-    processes: bool = False
-    n_workers: int | None = Field(None, ge=1)
-    threads_per_worker: int | None = Field(None, ge=1)
-    memory_limit: str | int | None = None
-    dashboard_address: str | int | None = None
-    local_directory: str | None = None
+    processes: bool = Field(
+        False,
+        description="workers in processes of their own, else threads of this one",
+    )
+    n_workers: int | None = Field(
+        None,
+        ge=1,
+        description="`null`: one, or with processes one per core",
+    )
+    threads_per_worker: int | None = Field(
+        None,
+        ge=1,
+        description="`null`: as many as fill the cores",
+    )
+    memory_limit: str | int | None = Field(
+        None,
+        description="of one worker, e.g. `4GiB` or bytes; `null`: an equal share of the"
+        " machine's",
+    )
+    dashboard_address: str | int | None = Field(
+        None,
+        description="`null`: no dashboard",
+    )
+    local_directory: str | None = Field(
+        None,
+        description="where workers spill; `null`: the system's temporary folder",
+    )
 
 
 class DaskSettings(Strict):
     """``dask.yml``; the comments there say what each key means."""
 
-    scheduler: str | None = None
-    allow_insecure: bool = False
+    scheduler: str | None = Field(
+        None,
+        description="address to attach to; `null`: a cluster for the length of the run",
+    )
+    allow_insecure: bool = Field(
+        False,
+        description="bear a scheduler elsewhere that does not speak TLS",
+    )
     local_cluster: LocalClusterSettings = LocalClusterSettings()
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Dask's own configuration; `DASK_*` variables win over it",
+    )
 
 
 class InsecureAddress(ClusterError):
