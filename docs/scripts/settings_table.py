@@ -85,6 +85,7 @@ def _settings(
 ):
     """Walk through a model; ``about`` and ``own`` are of the mapping that it is in."""
     for name, field in model.model_fields.items():
+        name = field.alias or name
         place = f"{path}.{name}"
         default = field.get_default(call_default_factory=True)
         value = given.get(name, default)

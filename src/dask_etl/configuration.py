@@ -22,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 from dask_etl.validation import shown
 
 DATA_ROOT = "data_root"
+SCHEDULER = "DASK_SCHEDULER_ADDRESS"
+"""Dask's own variable; it wins over files, and ``--params`` over both."""
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 """``$NAME`` or ``${NAME}``; OmegaConf's own ``${a:b}`` and ``${a.b}`` are others."""
@@ -115,6 +117,8 @@ class ConfigLoader(OmegaConfigLoader):
                 inside[name] = changed[name]
 
     def _with_overrides(self, config: dict[str, Any]) -> dict[str, Any]:
+        if address := os.environ.get(SCHEDULER):
+            config = {**config, "scheduler": address}
         given = self.runtime_params.get("dask")
         if not isinstance(given, dict):
             return config

@@ -153,11 +153,11 @@ def _cluster(settings: dict[str, Any]) -> Iterator[Finding]:
     from dask_etl.engine.cluster_settings import DaskSettings, dashboard, sized  # noqa: PLC0415  (start-up)
 
     valid = DaskSettings.model_validate(settings)
-    address = valid.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
+    address = valid.scheduler
     try:
         if address:
             with dask.config.set({"distributed.comm.timeouts.connect": PATIENCE}):
-                cluster = Cluster(valid)
+                cluster = Cluster(valid.model_copy(update={"workers_timeout": 3.0}))
             workers = cluster.client.scheduler_info(n_workers=-1)["workers"]
             cluster.close()
             said = f"scheduler {address} answers, {counted(len(workers), 'worker')}"

@@ -21,6 +21,10 @@ class WorkersLost(ExplainedError, RuntimeError):
     """Workers died again and again on the same work."""
 
 
+class OtherCode(ExplainedError, RuntimeError):
+    """A worker's code is not that of this process."""
+
+
 def explained(error: BaseException | None) -> ExplainedError | None:
     """Return the explained error that an error is, or came from, if any."""
     while error is not None:

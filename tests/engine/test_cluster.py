@@ -16,11 +16,13 @@ from distributed import LocalCluster, Scheduler, Worker
 from distributed.worker import get_client
 
 import dask_etl.engine.dashboard
+import dask_etl.engine.preflight
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.errors import ClusterError
+from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import cluster
-from support.fault_injection import without_hanging
+from support.fault_injection import contents, run, tables_in, without_hanging
 
 
 @pytest.fixture
@@ -91,13 +93,9 @@ def test_a_persons_environment_beats_the_settings(monkeypatch):
         assert dask.config.get("distributed.scheduler.allowed-failures") == 7
 
 
-@pytest.mark.parametrize("source", ["settings", "environment"])
-def test_attaches_to_a_scheduler_and_leaves_it_running(remote, monkeypatch, source):
+def test_attaches_to_a_scheduler_and_leaves_it_running(remote):
     address = remote.scheduler_address
-    if source == "environment":
-        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
-    settings = DaskSettings(scheduler=address if source == "settings" else None)
-    attached = Cluster(settings)
+    attached = Cluster(DaskSettings(scheduler=address))
     assert attached.client.scheduler_info()["address"] == address
     assert attached.client.submit(os.getpid).result() == os.getpid()
     attached.close()
@@ -130,11 +128,88 @@ def test_a_scheduler_that_does_not_answer_is_not_waited_for(silent, address, sai
     assert "leave the address out" in str(error)
 
 
-def test_a_scheduler_without_workers_is_told(remote, caplog):
+def test_a_scheduler_without_workers_is_told_and_not_waited_for_ever(
+    remote, caplog, monkeypatch
+):
+    monkeypatch.setattr(dask_etl.engine.preflight, "PATIENCE", 0.2)
     remote.scale(0)
     remote.sync(remote._correct_state)
-    Cluster(DaskSettings(scheduler=remote.scheduler_address)).close()
+    settings = DaskSettings(scheduler=remote.scheduler_address, workers_timeout=0.5)
+    error = without_hanging(Cluster, settings)
+    assert isinstance(error, ClusterError)
+    assert "has no workers, and none came within 0.5 s" in str(error)
     assert "has no workers yet" in caplog.text
+
+
+CLASSES = {
+    "distributed.LocalCluster": {
+        "kwargs": {"n_workers": 0, "processes": False, "protocol": "tcp://"},
+        "scale": {"minimum": 1, "maximum": 2},
+    },
+    "distributed.SubprocessCluster": {
+        "kwargs": {"n_workers": 0, "threads_per_worker": 1},
+        "scale": {"workers": 1},
+    },
+    "dask_jobqueue.local.LocalCluster": {
+        "kwargs": {"cores": 1, "memory": "1GiB", "walltime": "00:10:00"},
+        "scale": {"workers": 1},
+    },
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_any_class_of_clusters(name, tmp_path, monkeypatch):
+    if name.startswith("dask_jobqueue"):
+        pytest.importorskip("dask_jobqueue")
+    monkeypatch.chdir(tmp_path)
+    started = dict(CLASSES[name])
+    started["kwargs"] = {"host": "127.0.0.1", **started["kwargs"]}
+    if name == "dask_jobqueue.local.LocalCluster":
+        started["kwargs"] |= {
+            "scheduler_options": {"host": "127.0.0.1"},
+            "interface": "lo",
+        }
+        del started["kwargs"]["host"]
+    if name == "distributed.SubprocessCluster":
+        started["kwargs"].pop("host")
+    write_raw(tmp_path / "raw", dirty_transactions(40, 1), 2)
+    run(tmp_path / "raw", tmp_path / "here")
+    with dask.config.set(dask.config.config):
+        settings = DaskSettings(
+            cluster={"class": name, **started},
+            workers_timeout=60,
+            config={"logging": {"distributed": "critical"}},
+        )
+        there = Cluster(settings)
+        try:
+            assert "logging" not in dask.config.config
+            run(tmp_path / "raw", tmp_path / "there")
+        finally:
+            there.close()
+    assert contents(tables_in(tmp_path / "there")) == contents(
+        tables_in(tmp_path / "here")
+    )
+    assert there._started is None
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("dask_kubernetes.operator.KubeCluster", "no such class"),
+        ("distributed.NoCluster", "no such class"),
+        ("NoCluster", "no such class"),
+        ("distributed.LocalCluster", "did not start: .*sausages"),
+    ],
+)
+def test_a_class_that_does_not_start_a_cluster_is_told(given, said):
+    settings = DaskSettings(cluster={"class": given, "kwargs": {"sausages": 1}})
+    with dask.config.set(dask.config.config), pytest.raises(ClusterError, match=said):
+        Cluster(settings)
+
+
+def test_a_gateway_needs_its_package():
+    with pytest.raises(ClusterError, match="pip install dask-gateway"):
+        Cluster(DaskSettings(scheduler="gateway://gateway.example.org:80/cluster"))
 
 
 @pytest.mark.parametrize("fault", ["die", "hang"])

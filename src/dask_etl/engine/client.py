@@ -1,7 +1,27 @@
-"""The Dask client that there is, if any."""
+"""The Dask client that there is, if any, and what is known of a cluster elsewhere."""
 
 import sys
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
+
+_ELSEWHERE: weakref.WeakKeyDictionary[Any, "Elsewhere"] = weakref.WeakKeyDictionary()
+
+
+@dataclass(eq=False)
+class Elsewhere:
+    """A cluster that is no part of this process.
+
+    Attributes:
+        name: of its scheduler, for people.
+        workers_timeout: seconds that a run bears without workers.
+        unfit: addresses of workers whose code is another.
+    """
+
+    name: str
+    workers_timeout: float
+    unfit: set[str] = field(default_factory=set)
 
 
 def current_client() -> Any:
@@ -15,3 +35,27 @@ def current_client() -> Any:
         return get_client()
     except ValueError:
         return None
+
+
+def elsewhere(client: Any) -> Elsewhere | None:
+    """Return what is known of a client's cluster; None if it is this process's own."""
+    return _ELSEWHERE.get(client)
+
+
+def note_elsewhere(client: Any, cluster: Elsewhere) -> None:
+    """Note that the cluster of a client is no part of this process."""
+    _ELSEWHERE[client] = cluster
+
+
+def call(client: Any, function: Callable, *arguments: Any, **options: Any) -> Any:
+    """Begin a client's method in the client's own thread.
+
+    Returns:
+        A future of its result, which can be waited for with a time limit.
+    """
+    import asyncio  # noqa: PLC0415  (start-up)
+
+    async def begin() -> Any:
+        return await function(*arguments, **options)
+
+    return asyncio.run_coroutine_threadsafe(begin(), client.loop.asyncio_loop)

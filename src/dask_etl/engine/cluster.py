@@ -1,22 +1,20 @@
 """Start a Dask cluster for the length of a run, or attach to one that is there."""
 
-import asyncio
 import ctypes
 import logging
 import multiprocessing
-import os
-import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dask_etl.compat.dask import forget_servers
+from dask_etl.engine.attach import attach, line
 from dask_etl.engine.cluster_settings import (
     LOOPBACK,
     DaskSettings,
-    check_address,
     sized,
 )
+from dask_etl.engine.preflight import Needs, withdraw
 from dask_etl.errors import ClusterError
 
 logger = logging.getLogger(__name__)
@@ -30,12 +28,16 @@ class Cluster:
 
     Args:
         settings: of ``dask.yml``.
+        needs: what the work needs at the workers of a cluster elsewhere; a function,
+            called for these alone.
 
     Raises:
         ClusterError: the settings, the machine or the scheduler do not allow it.
     """
 
-    def __init__(self, settings: DaskSettings):
+    def __init__(
+        self, settings: DaskSettings, needs: Callable[[], Needs] | None = None
+    ):
         import dask
 
         # Merged, not set: dask.config.set would drop what else is under its keys.
@@ -43,11 +45,12 @@ class Cluster:
         for values in (settings.config, dask.config.collect_env()):
             dask.config.update(dask.config.config, values, priority="new")
         self._started: Any = None
-        address = settings.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS")
-        if address:
-            check_address(address, settings.allow_insecure)
-            self.client = _attach(address)
+        self._ships = settings.ship_code
+        if settings.is_elsewhere:
+            found = needs() if needs else Needs()
+            self.client, self._started = attach(settings, found)
             return
+        self._ships = False
         from distributed import Client
 
         options = sized(settings.local_cluster, settings.allow_insecure)
@@ -80,73 +83,13 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster, and stop it if it was started here."""
+        if self._ships:
+            withdraw(self.client)
         self.client.close()
         if self._started is not None:
             self._started.close()
             self._started = None
             forget_servers()
-
-
-def _attach(address: str):
-    """Return a client of a scheduler that is there.
-
-    Raises:
-        ClusterError: none answers at the address, or none that this can talk to.
-    """
-    import dask
-    from distributed import Client
-
-    timeout = dask.config.get("distributed.comm.timeouts.connect")
-    try:
-        _knock(address, timeout)
-        client = Client(address, timeout=timeout)
-    except TimeoutError as error:
-        raise ClusterError(
-            f"dask.scheduler {address}: something is there, but has not answered within "
-            f"{timeout}. Is it a Dask scheduler, and not overloaded? Start one, or "
-            "leave the address out for a cluster of this run's own."
-        ) from error
-    # Of what a wrong address or certificate can cause, Dask raises this and that.
-    except (OSError, ValueError, TypeError, RuntimeError, ImportError) as error:
-        raise ClusterError(
-            f"dask.scheduler {address}: cannot be reached ({_line(error)}). Start it, "
-            "correct the address or its certificates, or leave the address out for a "
-            "cluster of this run's own."
-        ) from error
-    logger.info("Attached to the Dask scheduler at %s", address)
-    if not client.scheduler_info(n_workers=-1)["workers"]:
-        logger.warning("%s has no workers yet: the run waits for some", address)
-    return client
-
-
-def _knock(address: str, timeout: str | float) -> None:
-    """Ask a scheduler who it is. Dask's client would wait for the answer for ever."""
-    from dask.utils import parse_timedelta
-    from distributed.comm import connect
-    from distributed.security import Security
-    from distributed.utils import LoopRunner
-
-    seconds = parse_timedelta(timeout, default="seconds")
-    security = Security().get_connection_args("client")
-
-    async def ask() -> None:
-        comm = await connect(address, timeout=seconds, **security)
-        try:
-            await comm.write({"op": "identity", "reply": True})
-            await comm.read()
-        finally:
-            comm.abort()
-
-    async def ask_in_time() -> None:
-        # A little more than connect() itself, which says more of what went wrong.
-        await asyncio.wait_for(ask(), seconds + 1)
-
-    runner = LoopRunner(asynchronous=False)
-    runner.start()
-    try:
-        runner.run_sync(ask_in_time)
-    finally:
-        runner.stop()
 
 
 def _start(options: Mapping[str, Any]):
@@ -197,19 +140,11 @@ def _start(options: Mapping[str, Any]):
                     child.kill()
                     child.join()
             raise ClusterError(
-                f"the local Dask cluster did not start: {_line(error)}. The lines above "
+                f"the local Dask cluster did not start: {line(error)}. The lines above "
                 "may say what its workers died of; usual are too little memory, a "
                 "local_directory that cannot be written to, and more than "
                 f"{START_TIMEOUT:.0f} s for the start of a worker."
             ) from error
-
-
-def _line(error: BaseException) -> str:
-    """Say in one line what an error, and the one that it came from, say."""
-    errors = [error, error.__cause__] if error.__cause__ else [error]
-    said = ": ".join(str(error) or type(error).__name__ for error in errors)
-    # Where in Dask it was is of no use here.
-    return re.sub(r"in <[^>]*>: ", "", " ".join(said.split())).rstrip(".")
 
 
 def _quiet_plugin():

@@ -5,7 +5,7 @@ import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dask_etl.errors import ClusterError
 from dask_etl.validation import Strict
@@ -53,12 +53,57 @@ class LocalClusterSettings(Strict):
     )
 
 
+class Scale(Strict):
+    """``cluster.scale`` of ``dask.yml``: a number of workers, or bounds of one."""
+
+    workers: int | None = Field(None, ge=1, description="how many workers")
+    minimum: int = Field(0, ge=0, description="at least so many, with `maximum`")
+    maximum: int | None = Field(
+        None, ge=1, description="as many as there is work for, up to this"
+    )
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Scale":
+        if self.workers is not None and self.maximum is not None:
+            raise ValueError("give workers, or minimum and maximum, not both")
+        if self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"minimum {self.minimum} is more than {self.maximum}")
+        if self.minimum and self.maximum is None:
+            raise ValueError("minimum needs a maximum")
+        return self
+
+
+class ClusterClass(Strict):
+    """``cluster`` of ``dask.yml``: any class of clusters of the Dask ecosystem."""
+
+    class_: str = Field(
+        alias="class",
+        description="path of any class of clusters, started for the length of the run",
+    )
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="what the class is called with"
+    )
+    scale: Scale = Scale()
+
+
 class DaskSettings(Strict):
     """``dask.yml``; the comments there say what each key means."""
 
     scheduler: str | None = Field(
         None,
-        description="address to attach to; `null`: a cluster for the length of the run",
+        description="address to attach to; `null`: a cluster for the length of the run."
+        " `DASK_SCHEDULER_ADDRESS` wins over files, `--params` over both",
+    )
+    cluster: ClusterClass | None = None
+    ship_code: bool = Field(
+        False,
+        description="send this package's source to a cluster elsewhere that has none,"
+        " or another",
+    )
+    workers_timeout: float = Field(
+        300.0,
+        gt=0,
+        description="seconds that a run on a cluster elsewhere bears having no workers",
     )
     allow_insecure: bool = Field(
         False,
@@ -69,6 +114,11 @@ class DaskSettings(Strict):
         default_factory=dict,
         description="Dask's own configuration; `DASK_*` variables win over it",
     )
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether the workers are no part of this process."""
+        return bool(self.scheduler or self.cluster)
 
 
 class InsecureAddress(ClusterError):
@@ -175,7 +225,8 @@ def check_address(address: str, allow_insecure: bool) -> None:
         ClusterError: it is no address.
         InsecureAddress: with what to do instead.
     """
-    if address.startswith("inproc://"):
+    # A gateway is TLS by its nature.
+    if address.startswith(("inproc://", "gateway://")):
         return
     try:
         parts = urlsplit(address if "://" in address else f"tcp://{address}")

@@ -5,6 +5,7 @@ buckets): partitions → barrier → buckets → barrier → next stage. What pa
 barrier lies in scratch files, not in memory.
 """
 
+import functools
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,8 @@ from typing import Any
 
 from dask.task_spec import DataNode, Task, TaskRef
 
-from dask_etl.engine.client import current_client
+from dask_etl.engine.client import current_client, elsewhere
+from dask_etl.engine.fingerprint import modules_of
 from dask_etl.engine.partitions import (
     ComputedFrame,
     Lazy,
@@ -23,9 +25,10 @@ from dask_etl.engine.partitions import (
     reductions_in,
 )
 from dask_etl.engine.progress import Computation, Step, running
+from dask_etl.engine.remote_code import collect
 from dask_etl.engine.scratch import DamagedScratch, Scratch
-from dask_etl.engine.tasks import Merge, Stage, collect
-from dask_etl.errors import WorkersLost
+from dask_etl.engine.tasks import Merge, Stage
+from dask_etl.errors import OtherCode, WorkersLost
 from dask_etl.storage.parts import PartFile, PartWriter
 
 logger = logging.getLogger(__name__)
@@ -55,9 +58,12 @@ def execute(
     for _ in range(_REPAIRS):
         try:
             return _execute(outputs, scratch)
+        # What is intact is found done, so only what is damaged or lacking costs time
+        # again.
         except DamagedScratch as error:
-            # What is intact is found done, so only what is damaged costs time again.
             logger.warning("Made again, because it was damaged: %s", error)
+        except OtherCode as error:
+            logger.warning("Goes on without it: %s", error)
     return _execute(outputs, scratch)
 
 
@@ -88,12 +94,22 @@ def _run(graph: "Graph", keys: list) -> list:
     # Of all tasks, not only of those wanted: they tell how far the work is.
     steps = graph.steps()
     tracked = [key for step in steps for key in step.keys]
-    found = client.get(_in_order(graph.tasks), tracked, sync=False)
+    cluster = elsewhere(client)
+    if cluster is None:
+        tasks, gather, workers = graph.tasks, client.gather, None
+    else:
+        from dask_etl.engine.sealed import seal  # noqa: PLC0415  (start-up)
+        from dask_etl.engine.watch import gather_from, workers_for  # noqa: PLC0415  (start-up)
+
+        tasks = seal(graph.tasks, modules_of(graph.outputs))
+        gather = functools.partial(gather_from, client, cluster)
+        workers = workers_for(client, cluster)
+    found = client.get(_in_order(tasks), tracked, sync=False, workers=workers)
     futures = dict(zip(tracked, found, strict=True))
     wanted = [[futures[key] for key in some] for some in keys]
     try:
         with running(Computation(steps, lambda key: futures[key].done())):
-            return list(client.gather(wanted))
+            return list(gather(wanted))
     except KilledWorker as error:
         raise _workers_lost(error, graph.describe(error.task)) from error
     finally:

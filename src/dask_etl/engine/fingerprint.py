@@ -42,6 +42,15 @@ def fingerprint(lazies: Iterable[Lazy]) -> str:
     return digest.hexdigest()[:16]
 
 
+def modules_of(lazies: Iterable[Lazy]) -> set[str]:
+    """List the modules of all that takes part in computing some lazy tables."""
+    identity = _Identity()
+    for lazy in lazies:
+        for _ in identity.of(lazy):
+            pass
+    return identity.modules
+
+
 class _Identity:
     """Spells out lazy tables, and notes the modules of whatever takes part."""
 
@@ -106,8 +115,10 @@ class _Identity:
 def code_of(modules: Iterable[str]) -> str:
     """Digest the source of the modules and of the libraries that make the bytes."""
     digest = hashlib.sha256()
-    for path in sorted(source_files(modules)):
-        digest.update(path.read_bytes())
+    # By content, not by path: where the packages are is another matter.
+    files = (path.read_bytes() for path in source_files(modules))
+    for each in sorted(hashlib.sha256(content).digest() for content in files):
+        digest.update(each)
     for library in ("numpy", "pandas", "pyarrow"):
         digest.update(importlib.metadata.version(library).encode())
     return digest.hexdigest()

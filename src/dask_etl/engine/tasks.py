@@ -52,7 +52,7 @@ class Stage:
         receipt_name = f"{self.name}-{number:05d}.json"
         receipt = self.scratch.receipt(receipt_name)
         if receipt is not None and self._is_intact(receipt):
-            return {"parts": receipt["parts"], "index": _index(receipt["partials"])}
+            return {"parts": receipt["parts"], "index": receipt["partials"]}
         tables = self.source(item)
         for step, arguments in self.steps:
             tables = step(tables, **self._resolved(arguments, number, values))
@@ -69,7 +69,7 @@ class Stage:
         written = {name: asdict(each) for name, each in partials.items()}
         receipt = {"parts": parts, "partials": written}
         self.scratch.write_receipt(receipt_name, receipt)
-        return {"parts": parts, "index": partials}
+        return {"parts": parts, "index": written}
 
     def _is_intact(self, receipt: dict[str, dict]) -> bool:
         for name, written in _index(receipt["partials"]).items():
@@ -99,7 +99,7 @@ class Stage:
             return value
         name = self.inputs[reduction]
         wanted = ((_result(name, b), number) for b in range(reduction.split_out))
-        return pa.concat_tables(self.scratch.read(wanted, value["index"]))
+        return pa.concat_tables(self.scratch.read(wanted, _index(value["index"])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,15 +136,15 @@ class Merge:
         reduction = self.reduction
         if reduction.scatter and (done := self._done(bucket)):
             return {"index": done}
-        partials = self.scratch.read(self._partials(bucket), barrier["index"])
+        partials = self.scratch.read(self._partials(bucket), _index(barrier["index"]))
         merged = _fold(reduction, partials)
         if reduction.scatter:
             result = _result(self.name, bucket)
             counts = [count for _, count in self.stages]
             scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
-            written = self.scratch.write(result, scattered)
-            self.scratch.write_receipt(f"{result}.json", {result: asdict(written)})
-            return {"index": {result: written}}
+            index = {result: asdict(self.scratch.write(result, scattered))}
+            self.scratch.write_receipt(f"{result}.json", index)
+            return {"index": index}
         if reduction.aggregate is not None:
             needed = reductions_in(reduction.arguments)
             arguments = {
@@ -156,13 +156,13 @@ class Merge:
             return merged
         return asdict(self.writer.write(merged, bucket))
 
-    def _done(self, bucket: int) -> Index | None:
+    def _done(self, bucket: int) -> dict | None:
         """Return what an earlier attempt wrote of a bucket, if it is intact."""
         result = _result(self.name, bucket)
-        receipt = self.scratch.receipt(f"{result}.json")
-        index = _index(receipt or {})
+        receipt = self.scratch.receipt(f"{result}.json") or {}
+        index = _index(receipt)
         if result in index and self.scratch.is_intact(result, index[result]):
-            return index
+            return receipt
         return None
 
     def _partials(self, bucket: int) -> Iterator[tuple[str, int]]:
@@ -172,13 +172,8 @@ class Merge:
 
 
 def _index(noted: Mapping[str, Mapping[str, str]]) -> Index:
-    """Read what a receipt notes of scratch files."""
+    """Read what a receipt, or a task's result, notes of scratch files."""
     return {name: Written(**written) for name, written in noted.items()}
-
-
-def collect(*reports: Mapping) -> dict[str, Index]:
-    """Wait for tasks, and join the ``index`` of what they wrote to scratch."""
-    return {"index": {k: v for report in reports for k, v in report["index"].items()}}
 
 
 def _fold(reduction: Reduction, partials: Iterator[pa.Table]) -> pa.Table:

@@ -11,10 +11,12 @@ from kedro.framework.hooks import hook_impl
 from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
+from dask_etl.compat.kedro import unwrapped
 from dask_etl.errors import ClusterError, explanation
 
 if TYPE_CHECKING:
     from dask_etl.engine.cluster import Cluster
+    from dask_etl.engine.preflight import Needs
 
 
 class ClusterHooks:
@@ -34,18 +36,22 @@ class ClusterHooks:
         self, run_params: dict[str, Any], pipeline: Pipeline, catalog: DataCatalog
     ) -> None:
         """Start or attach, if the pipeline needs it."""
-        if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
-            return
         if "ParallelRunner" in str(run_params.get("runner")):
             raise click.ClickException(
-                "ParallelRunner cannot share a Dask client between processes: the "
-                "run would hang. Leave the runner out; Dask runs in parallel itself."
+                "ParallelRunner runs nodes in processes of their own, which share "
+                "neither a Dask client nor the commit of several tables together. "
+                "Leave the runner out; Dask runs in parallel itself."
             )
+        if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
+            return
         from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
         from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
 
         try:
-            self._cluster = Cluster(DaskSettings.model_validate(self._config))
+            self._cluster = Cluster(
+                DaskSettings.model_validate(self._config),
+                lambda: _needs(pipeline, catalog),
+            )
         except ClusterError as error:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
@@ -78,3 +84,20 @@ class ClusterHooks:
 
 def _is_dask(catalog: DataCatalog, name: str) -> bool:
     return ".Dask" in (catalog.get_type(name) or "")
+
+
+def _needs(pipeline: Pipeline, catalog: DataCatalog) -> Needs:
+    """Say what the nodes and the tables of a pipeline need at workers elsewhere."""
+    from dask_etl.engine.preflight import Needs  # noqa: PLC0415  (start-up)
+
+    modules, packages = set(), set()
+    for node in pipeline.nodes:
+        tables = [n for n in (*node.inputs, *node.outputs) if _is_dask(catalog, n)]
+        if not tables:
+            continue
+        function = getattr(node.func, "func", node.func)  # that of a partial
+        modules.add(function.__module__)
+        for name in tables:
+            filesystem = getattr(unwrapped(catalog.get(name)), "_filesystem", None)
+            packages.add(type(filesystem).__module__.partition(".")[0])
+    return Needs(sorted(modules), sorted(packages - {"builtins", "fsspec"}))
