@@ -24,7 +24,7 @@ from dask_etl.engine.partitions import (
 )
 from dask_etl.engine.progress import Computation, Step, running
 from dask_etl.engine.scratch import DamagedScratch, Scratch
-from dask_etl.engine.tasks import Merge, Stage
+from dask_etl.engine.tasks import Merge, Stage, collect
 from dask_etl.errors import WorkersLost
 from dask_etl.storage.parts import PartFile, PartWriter
 
@@ -72,7 +72,7 @@ def _execute(
     for lazy in outputs:
         if isinstance(lazy, Parts):
             reports = found[lazy.partitions]
-            done[lazy] = [PartFile(**report[lazy.name]) for report in reports]
+            done[lazy] = [PartFile(**report["parts"][lazy.name]) for report in reports]
         else:
             done[lazy] = [PartFile(**part) for part in found[lazy]]
     return done
@@ -297,7 +297,7 @@ class Graph:
         ]
         done = [self._key(self.labels[p], "done") for p in reduction.sources]
         if len(done) > 1:
-            done = [self._add((label, "begin"), _wait, *map(TaskRef, done))]
+            done = [self._add((label, "begin"), collect, *map(TaskRef, done))]
         barrier = TaskRef(done[0])
         self.keys[reduction] = [
             self._add(
@@ -315,7 +315,7 @@ class Graph:
         return self.keys[reduction][0]
 
     def _barrier(self, of: Partitions | Reduction) -> None:
-        self._add((self.labels[of], "done"), _wait, *map(TaskRef, self.keys[of]))
+        self._add((self.labels[of], "done"), collect, *map(TaskRef, self.keys[of]))
 
     def _add(self, name: tuple, function: Callable, *arguments: Any):
         key = self._key(*name)
@@ -347,7 +347,3 @@ def _files(items: Sequence[Any]) -> str:
 
 def _pair(first: Any, second: Any) -> tuple[Any, Any]:
     return first, second
-
-
-def _wait(*_: Any) -> None:
-    """Depend on other tasks, and on nothing that they return."""

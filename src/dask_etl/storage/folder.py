@@ -170,7 +170,12 @@ def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str
     """
     check_file(filesystem, path)
     try:
-        return filesystem.size(path), str(filesystem.modified(path))
+        if isinstance(filesystem, LocalFileSystem):
+            return filesystem.size(path), str(filesystem.modified(path))
+        found = filesystem.info(path)
+        # Those that name the time otherwise are asked for it.
+        modified = found.get("LastModified") or filesystem.modified(path)
+        return found["size"], str(modified)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error})") from error
 
@@ -204,6 +209,21 @@ _KINDS = (
 )
 
 
+def open_at(filesystem: fsspec.AbstractFileSystem, path: str, whole: bool = False):
+    """Open a file whose reader knows which bytes it wants.
+
+    fsspec would fetch some megabytes beyond them each time, and again for the next.
+
+    Args:
+        filesystem: where it is.
+        path: of the file.
+        whole: fetch a small file at once, by one request.
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        return filesystem.open(path, "rb")
+    return filesystem.open(path, "rb", cache_type="all" if whole else "none")
+
+
 def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
     """Read a Parquet file's footer.
 
@@ -211,7 +231,7 @@ def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
         StorageError: the file is not Parquet or cannot be read.
     """
     try:
-        with filesystem.open(path, "rb") as file:
+        with open_at(filesystem, path) as file:
             return pq.read_metadata(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, error) from error
