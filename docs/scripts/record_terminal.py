@@ -95,6 +95,8 @@ def picture(lines: list, title: str) -> str:
     console.print(f"[bold green]$[/] {title}")
     for line in lines:
         console.print(line, soft_wrap=True)
+    # The picture cuts off what hangs below its last line.
+    console.print()
     without = re.sub(r"@font-face \{\{.*?\n\s*\}\}", "", CONSOLE_SVG_FORMAT, flags=re.S)
     return console.export_svg(title=title, code_format=without, unique_id="terminal")
 
