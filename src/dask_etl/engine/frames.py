@@ -64,6 +64,10 @@ def _with_categories(
     # pandas would make nulls of what is not among the categories.
     others = column.cat.categories.difference([*labels])
     if len(others):
+        # The dictionary of a part may hold more than its rows do.
+        used = column.cat.remove_unused_categories().cat.categories
+        others = used.difference([*labels])
+    if len(others):
         where = partition[0].path if partition else "no file"
         raise StorageError(
             f"{where}: {column.name} holds {others[0]!r}, which the summary of the "
