@@ -89,6 +89,8 @@ def _settings(
         place = f"{path}.{name}"
         default = field.get_default(call_default_factory=True)
         value = given.get(name, default)
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
         inner = models_in(field.annotation)
         many = get_origin(field.annotation) is dict
         meaning = field.description or ""

@@ -33,6 +33,9 @@ from dask_etl.storage.parts import PartFile, PartWriter
 
 logger = logging.getLogger(__name__)
 
+_SHOWN = 12
+"""Characters of a task's name that the dashboard shows."""
+
 _REPAIRS = 2
 """Times that damaged partial results are made again before the run gives up."""
 
@@ -297,7 +300,10 @@ class Graph:
         stage = self.names[reduction.partitions]
         name = f"{stage}-{reduction.name}"
         self.names[reduction] = name
-        label = self._label(reduction, f"merge_{reduction.name}")
+        named = f"merge_{reduction.name}"
+        label = self._label(
+            reduction, named if len(named) <= _SHOWN else reduction.name
+        )
         merge = Merge(
             name,
             tuple((self.names[p], len(p.items)) for p in reduction.sources),
