@@ -84,8 +84,8 @@ def _settings(
     model: type[BaseModel], path: str, given: Any, about: str = "", own: Any = None
 ):
     """Walk through a model; ``about`` and ``own`` are of the mapping that it is in."""
-    for name, field in model.model_fields.items():
-        name = field.alias or name
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         place = f"{path}.{name}"
         default = field.get_default(call_default_factory=True)
         value = given.get(name, default)
