@@ -30,7 +30,7 @@ run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified
 	@$(KEDRO) run --env demo --pipelines analytics,verification,reporting
 
 test: $(VENV)/installed-dev ## the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/installed-dev ## ten thousand random deliveries: both engines, the oracle
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz
