@@ -10,9 +10,10 @@ import os
 import posixpath
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import fsspec
 import pyarrow as pa
@@ -137,20 +138,34 @@ def _utf8(path: str, name: str) -> str:
 
 
 def read_folder(
-    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+    filesystem: fsspec.AbstractFileSystem,
+    root: str,
+    paths: Sequence[str],
+    known: Iterable[PlainFile] = (),
 ) -> list[PlainFile]:
     """Look at the files that :func:`parquet_paths` found, several at a time.
+
+    Args:
+        filesystem: where they are.
+        root: the folder, or the one file.
+        paths: of the files.
+        known: what was found before; a file that neither its size nor its time of
+            change tells from it is not read again.
 
     Raises:
         StorageError: a file is not readable as Parquet, or has two columns of one
             name.
     """
+    before = {file.path: file for file in known}
     with ThreadPoolExecutor(8) as threads:
-        return list(threads.map(lambda path: _look_at(filesystem, root, path), paths))
+        look = partial(_look_at, filesystem, root)
+        return list(threads.map(look, paths, map(before.get, paths)))
 
 
-def _look_at(filesystem, root: str, path: str) -> PlainFile:
+def _look_at(filesystem, root: str, path: str, before: PlainFile | None) -> PlainFile:
     size, modified = state_of(filesystem, path)
+    if before is not None and (before.bytes, before.modified) == (size, modified):
+        return before
     found = footer(filesystem, path)
     schema = found.schema.to_arrow_schema().remove_metadata()
     twice = [column for column, times in Counter(schema.names).items() if times > 1]
