@@ -91,3 +91,5 @@ def test_what_is_committed_was_run_in_order_and_is_small(name):
         shown.add("stream")
     assert {output.output_type for output in outputs} <= shown
     assert path.stat().st_size < LARGEST
+    # Logs of libraries name the folders of whoever ran it.
+    assert "site-packages" not in path.read_text()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -225,20 +226,27 @@ def open_project(folder: Path | None = None, env: str | None = None) -> dict[str
     Raises:
         NoSuchTable: the folder is in no project.
     """
-    from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
-    from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
-    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
     from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
-
-    from dask_etl.cli import find_tables  # noqa: PLC0415  (start-up)
-    from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
-    from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
-    from dask_etl.run_command import no_project  # noqa: PLC0415  (start-up)
 
     here = folder or Path.cwd()
     root = find_kedro_project(here)
     if root is None:
+        from dask_etl.run_command import no_project  # noqa: PLC0415  (start-up)
+
         raise NoSuchTable(no_project(here))
+    # Kedro looks for it where the notebook is, when it is imported.
+    logs = root / "conf" / "logging.yml"
+    if logs.is_file():
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logs))
+
+    from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
+    from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
+
+    from dask_etl.cli import find_tables  # noqa: PLC0415  (start-up)
+    from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
+    from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
+
     bootstrap_project(root)
     context = KedroSession.create(project_path=root, env=env).load_context()
     _close()
