@@ -14,11 +14,13 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz lint bench viz notebook pins clean
+.PHONY: help install run test fuzz lint docs bench viz notebook pins clean
 
 help: ## list these targets
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
+
+install: $(VENV)/installed ## the environment alone, in .venv
 
 # Each engine runs in a process of its own, so that neither inherits the other's memory.
 run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified, with reports
@@ -28,7 +30,7 @@ run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified
 	@$(KEDRO) run --env demo --pipelines analytics,verification,reporting
 
 test: $(VENV)/installed-dev ## the tests
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/installed-dev ## ten thousand random deliveries: both engines, the oracle
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz
@@ -39,6 +41,11 @@ lint: $(VENV)/installed-dev ## style, types, spelling, directions of imports
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/lint-imports
+
+docs: $(VENV)/installed-dev ## the documents as a site, in build/site; all links checked
+	$(BIN)/python docs/scripts/reference.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
 
 bench: $(VENV)/installed-dev ## the engines against each other and their peers, in many runs
 	$(BIN)/python -m benchmarks

@@ -20,8 +20,8 @@ from dask_etl.retail.parameters import (
     Segments,
 )
 from dask_etl.validation import models_in, problems
+from settings_table import MODELS
 from support.kedro_project import Project
-from support.settings_table import MODELS
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.retail import schema
-from dask_etl.retail.parameters import Cleaning
 from dask_etl.tables import find_table, known_tables
+from reference import pages
+from settings_table import configured, settings
 from support.kedro_project import ROOT, Project, base_segments
-from support.settings_table import configured, settings
 
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
@@ -152,33 +152,17 @@ def test_the_dictionary_has_the_segments_of_the_parameters():
     }
 
 
-def test_the_configuration_page_has_every_setting_as_it_is():
-    described = {
-        name: (kind, default, bounds, bool(meaning))
-        for name, kind, default, bounds, meaning in cells_of(CONFIGURATION, 5)
-    }
-    expected = {
-        # Bounds that are no plain numbers are put in words.
-        name: (kind, default, bounds or described.get(name, (None,) * 3)[2], True)
-        for name, kind, default, bounds in settings()
-    }
-    wrong = {
-        f"| {' | '.join(expected[name][:3])} |"
-        for name in expected
-        if described.get(name) != expected[name]
-    }
-    assert (wrong, described.keys() - expected.keys()) == (set(), set())
+@pytest.mark.parametrize("path", pages(), ids=lambda path: path.name)
+def test_the_pages_that_are_made_are_current(path):
+    assert path.read_text() == pages()[path], (
+        "run docs/scripts/reference.py (make docs)"
+    )
 
 
-def test_the_configuration_page_has_the_thresholds_of_all_rules_together():
-    anyone = Cleaning().thresholds["any"]
-    for name in ("warn_above", "fail_above"):
-        [line] = [
-            one
-            for one in CONFIGURATION.splitlines()
-            if f"`cleaning.thresholds.<rule>.{name}`" in one
-        ]
-        assert line.endswith(f"has {getattr(anyone, name):g} |")
+def test_every_setting_has_a_meaning_and_is_on_the_page():
+    described = {name for name, *_ in cells_of(CONFIGURATION, 5)}
+    assert {name for name, *_ in settings()} == described
+    assert [name for name, *_, meaning in settings() if not meaning] == []
 
 
 def anchors(path: Path) -> set[str]:
@@ -296,12 +280,32 @@ def test_the_readme_lists_the_pipelines_of_a_run():
     }
 
 
+def test_the_readme_is_two_screens():
+    assert len(README.splitlines()) < 120
+
+
+def test_the_figures_of_the_readme_are_those_that_were_measured():
+    measured = (ROOT / "docs" / "performance.md").read_text()
+    table = README.partition("## What to use when")[2].partition("\n## ")[0]
+    figures = re.findall(r"^\|[^|]+\| ([\d.]+) \| ([\d,]+) \|", table, re.M)
+    assert len(figures) == 6
+    for seconds, megabytes in figures:
+        rows = [line for line in measured.splitlines() if f"| {megabytes}" in line]
+        found = {
+            f"{float(one):.1f}" for row in rows for one in re.findall(r"\d+\.\d\d", row)
+        }
+        assert seconds in found, (seconds, megabytes)
+
+
 def test_the_first_screen_says_what_it_is_and_shows_it():
     first_screen = "\n".join(README.splitlines()[:30])
     assert "make run" in first_screen
     assert "make test" in first_screen
-    [image] = re.findall(r"!\[.+\]\((.+)\)", first_screen)
-    assert (ROOT / image).stat().st_size < 300_000
+    picture, terminal = re.findall(r"!\[.+\]\((.+)\)", first_screen)
+    for image in (picture, terminal):
+        assert (ROOT / image).stat().st_size < 300_000
+    # A picture of the repository loads nothing from elsewhere.
+    assert "url(" not in (ROOT / terminal).read_text().replace("url(#", "")
 
 
 def public_files() -> list[Path]:
@@ -333,7 +337,8 @@ def test_the_recipe_for_data_of_ones_own_works(project):
     for file in project.raw_files():
         file.rename(sales / file.name)
     delivered = {file.name: file.read_bytes() for file in sorted(sales.iterdir())}
-    recipe = README.partition("### Parquet files that have our columns")[2].partition(
+    page = (ROOT / "docs" / "your-own-data.md").read_text()
+    recipe = page.partition("## Parquet files that have our columns")[2].partition(
         "\n## "
     )[0]
     for kind, block in FENCE.findall(recipe):

@@ -48,12 +48,38 @@ def test_tables_are_listed_with_what_they_mean_and_described(shell):
     clean = shell["catalog"].load("dask.clean_transactions")
     assert len(clean) == listed.loc["dask.clean_transactions", "rows"]
     assert shell["client"].status == "running"
+    assert clean["region"].cat.known
+    regions = clean.groupby("region", observed=False).size().compute()
+    cube = shell["catalog"].load("dask.sales_cube").groupby("region")
+    assert regions.to_dict() == cube["lines"].sum().to_dict()
+    prices = clean["price_category"].cat.categories
+    assert prices.tolist() == ["Low", "Medium", "High", "Premium"]
+    rejected = shell["catalog"].load("dask.rejected_transactions")
+    assert rejected["source_file"].cat.known
+    assert rejected["source_file"].compute().notna().all()
+    assert len(shell["catalog"].load("raw_transactions")) == 500
+
+
+def test_summaries_of_another_release_tell_no_labels(shell, project):
+    catalog = shell["catalog"]
+    catalog["dask.sales_cube"].save(catalog.load("dask.sales_cube").iloc[:1])
+    clean = catalog.load("dask.clean_transactions")
+    assert not clean["region"].cat.known
+    assert clean["region"].compute().nunique() > 1
 
 
 def test_a_typo_is_told_with_what_was_meant(shell):
     for ask in (shell["catalog"].load, shell["describe"], shell["catalog"].__getitem__):
         with pytest.raises(NoSuchTable, match=r"did you mean dask\.customers"):
             ask("dask.custmers")
+    with pytest.raises(NoSuchTable, match=r"did you mean dask\?"):
+        shell["tables"]("dusk")
+    with pytest.raises(NoSuchTable, match=r"'xyz'; tables\(\) lists them"):
+        shell["describe"]("xyz")
+    assert {*shell["tables"]("customers").index} == {
+        "dask.customers",
+        "pandas.customers",
+    }
     assert "dask.customers" in shell["catalog"]
     assert shell["catalog"].exists("dask.customers")
 

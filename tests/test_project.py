@@ -18,8 +18,8 @@ from dask_etl.retail.parameters import (
 )
 from dask_etl.tables import find_table
 from oracle import TABLES
+from settings_table import MODELS, configured
 from support.kedro_project import ENGINES, ETL
-from support.settings_table import MODELS, configured
 
 PIPELINES = ("data_generation", *ETL, "analytics", "verification", "reporting")
 OF_HOOKS = {"run_metrics", "run_facts", "parameters"}

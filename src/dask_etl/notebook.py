@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import atexit
 import difflib
+import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from dask_etl.datasets.dask_parquet import DaskParquetDataset
+from dask_etl.datasets.table import of_one_release
 from dask_etl.errors import ExplainedError
 
 _SECTION = re.compile(r"^### (\w+)\n\n(.*?)(?=^##)", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
 _ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
+_TERSE = 20
+"""Characters of a sentence that says too little alone."""
 
 
 class NoSuchTable(ExplainedError, LookupError):
@@ -25,7 +31,12 @@ class NoSuchTable(ExplainedError, LookupError):
 
 
 class Catalog:
-    """Kedro's catalog, which knows what was meant by a name that it does not know."""
+    """Kedro's catalog, which knows what was meant by a name that it does not know.
+
+    Args:
+        catalog: of Kedro.
+        names: of all datasets that it has or can make.
+    """
 
     def __init__(self, catalog: Any, names: Iterable[str]):
         self._catalog = catalog
@@ -34,18 +45,45 @@ class Catalog:
     def load(self, name: str, version: str | None = None) -> Any:
         """Load a table: of Dask's those of transactions lazily, all others as pandas.
 
+        A lazy table knows its length, and the categories of its columns of few values
+        where a table of the same release has them.
+
         Raises:
             NoSuchTable: there is none of that name.
         """
+        name = self._known(name)
+        dataset = self._catalog[name]
+        if version is not None or not isinstance(dataset, DaskParquetDataset):
+            return self._catalog.load(name, version)
+        return dataset.frame(self._labels(name, dataset))
+
+    def _known(self, name: str) -> str:
+        # tables() lists a table once that has a face for either engine.
+        if name not in self._catalog and (lazy := f"{name}@dask") in self._names:
+            return lazy
         check_name(name, self._names)
-        return self._catalog.load(name, version)
+        return name
+
+    def _labels(self, name: str, dataset: Any) -> dict[str, Sequence[str]]:
+        """Find the labels that the table says are to be found."""
+        namespace = name.rpartition(".")[0]
+        found: dict[str, Sequence[str]] = {}
+        for column, where in dataset.table.labels.items() if dataset.table else ():
+            if not isinstance(where, str):
+                found[column] = where
+                continue
+            other = f"{namespace}.{where}" if namespace else where
+            summary = self._catalog[other] if other in self._names else None
+            # Of another release, it might lack some.
+            if summary and of_one_release({name: dataset, other: summary}):
+                found[column] = sorted(summary.load()[column].unique())
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._catalog, name)
 
     def __getitem__(self, name: str) -> Any:
-        check_name(name, self._names)
-        return self._catalog[name]
+        return self._catalog[self._known(name)]
 
     def __contains__(self, name: object) -> bool:
         return name in self._catalog
@@ -68,9 +106,24 @@ def check_name(name: str, names: Iterable[str]) -> None:
     meant = " or ".join(dict.fromkeys(ends.get(found, found) for found in near))
     raise NoSuchTable(
         f"no dataset is called {name!r}"
-        + (f"; did you mean {meant}?" if meant else "")
-        + " tables() lists them"
+        + (f"; did you mean {meant}? " if meant else "; ")
+        + "tables() lists them"
     )
+
+
+class Listing(pd.DataFrame):
+    """A frame that a notebook shows whole: all rows, and text in full."""
+
+    @property
+    def _constructor(self):
+        return Listing
+
+    def _repr_html_(self) -> str:
+        head = [
+            {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
+        ]
+        styler = pd.DataFrame(self).style.format(na_rep="", thousands=",", precision=2)
+        return styler.set_table_styles(head).to_html()
 
 
 class Tables:
@@ -85,10 +138,22 @@ class Tables:
         self._datasets = datasets
         self._sections = dict(_SECTION.findall(dictionary))
 
-    def tables(self) -> pd.DataFrame:
-        """All tables: what they are, rows, size in MB, versions, when they were written."""
+    def tables(self, part: str = "") -> pd.DataFrame:
+        """All tables: what they are, rows, size in MB, versions, when they were written.
+
+        Args:
+            part: of the names; only tables that have it are listed.
+
+        Raises:
+            NoSuchTable: no name has it.
+        """
         rows = []
-        for name, dataset in self._datasets.items():
+        wanted = [name for name in self._datasets if part in name]
+        if not wanted:
+            namespaces = {name.partition(".")[0] for name in self._datasets}
+            check_name(part, [*namespaces, *self._datasets])
+        for name in wanted:
+            dataset = self._datasets[name]
             versions = dataset.versions()
             newest = versions[0] if versions else None
             event = newest and dataset.session.state.events[newest.release]
@@ -102,7 +167,7 @@ class Tables:
                     "written": event and event.released_at[:19],
                 }
             )
-        frame = pd.DataFrame(rows).astype({"rows": "Int64"})
+        frame = Listing(rows).astype({"rows": "Int64"})
         return frame.set_index("table")
 
     def describe(self, name: str) -> pd.DataFrame:
@@ -115,7 +180,7 @@ class Tables:
         dataset = self._datasets[name]
         schema = dataset.table.schema if dataset.table else dataset.content().schema
         said = {row[0]: row[3] for row in _ROW.findall(self._section(dataset))}
-        return pd.DataFrame(
+        return Listing(
             [
                 {
                     "column": field.name,
@@ -131,8 +196,11 @@ class Tables:
         return self._sections.get(dataset.table.name, "") if dataset.table else ""
 
     def _meaning(self, dataset: Any) -> str:
-        first = self._section(dataset).partition("\n")[0].partition(". ")[0]
-        return first.replace("`", "").rstrip(".")
+        paragraph = self._section(dataset).partition("\n\n")[0].replace("\n", " ")
+        first, _, more = _LINK.sub(r"\1", paragraph).replace("`", "").partition(". ")
+        if len(first) < _TERSE and more:
+            first += ". " + more.partition(". ")[0]
+        return first.rstrip(".")
 
 
 _opened: list[Any] = []
@@ -158,20 +226,27 @@ def open_project(folder: Path | None = None, env: str | None = None) -> dict[str
     Raises:
         NoSuchTable: the folder is in no project.
     """
-    from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
-    from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
-    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
     from kedro.utils import find_kedro_project  # noqa: PLC0415  (start-up)
-
-    from dask_etl.cli import find_tables  # noqa: PLC0415  (start-up)
-    from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
-    from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
-    from dask_etl.run_command import no_project  # noqa: PLC0415  (start-up)
 
     here = folder or Path.cwd()
     root = find_kedro_project(here)
     if root is None:
+        from dask_etl.run_command import no_project  # noqa: PLC0415  (start-up)
+
         raise NoSuchTable(no_project(here))
+    # Kedro looks for it where the notebook is, when it is imported.
+    logs = root / "conf" / "logging.yml"
+    if logs.is_file():
+        os.environ.setdefault("KEDRO_LOGGING_CONFIG", str(logs))
+
+    from kedro.framework.project import pipelines  # noqa: PLC0415  (start-up)
+    from kedro.framework.session import KedroSession  # noqa: PLC0415  (start-up)
+    from kedro.framework.startup import bootstrap_project  # noqa: PLC0415  (start-up)
+
+    from dask_etl.cli import find_tables  # noqa: PLC0415  (start-up)
+    from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
+    from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
+
     bootstrap_project(root)
     context = KedroSession.create(project_path=root, env=env).load_context()
     _close()

@@ -45,6 +45,8 @@ class Table:
         unify: for tables read from others' files: finds the schema for them all.
             Without it, they must have one schema.
         conform: brings the rows of such a file to that schema.
+        labels: of columns of few values: all of them, or the name of the table,
+            released together with this one, whose column of that name has them.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Table:
     encodings: Encodings = BY_TYPE
     unify: Unify | None = None
     conform: Conform | None = None
+    labels: Mapping[str, tuple[str, ...] | str] = field(default_factory=dict)
 
     def schema_for(self, found: pa.Schema) -> pa.Schema:
         """Return the schema of the table when its data has the columns found."""

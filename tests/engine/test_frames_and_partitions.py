@@ -4,13 +4,17 @@ import dask.dataframe as dd
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from dask_etl.datasets import DaskParquetDataset
 from dask_etl.engine.frames import files_of, schema_of
 from dask_etl.engine.partitions import Origin, Partitions
+from dask_etl.errors import StorageError
 from dask_etl.retail import schema
 from dask_etl.retail.conform import SchemaError, conform
 from dask_etl.retail.tables import RAW_TRANSACTIONS
+from dask_etl.tables import LABEL
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import describe, lazy_tables, raw_dataset
 
@@ -44,6 +48,40 @@ def test_our_frames_are_read_from_their_files(frame):
 )
 def test_a_frame_that_was_changed_is_not_read_from_files(frame, change):
     assert files_of(change(frame)) is None
+
+
+def test_the_length_is_known_without_reading(frame, tmp_path):
+    assert len(frame.partitions[1:]) == len(frame.partitions[1:].optimize()) == 60
+    for file in tmp_path.glob("*.parquet"):
+        file.unlink()
+    assert len(frame) == len(frame["amount"]) == len(frame[["amount", "rating"]]) == 90
+    assert len(frame.assign(more=frame["amount"] * 2)) == 90
+    with pytest.raises(Exception, match=r"part-0000"):
+        len(frame[frame["amount"] > 1])
+
+
+@pytest.mark.parametrize("labels", [["Z", "A", "B"], ["A"]])
+def test_labels_that_are_known_are_categories_and_too_few_are_refused(tmp_path, labels):
+    schema = pa.schema([pa.field("place", LABEL), ("n", pa.int64())])
+    # One label of the dictionary is that of no row.
+    codes = pa.array([1, 2], pa.int32())
+    place = pa.DictionaryArray.from_arrays(codes, ["Unknown", "B", "A"])
+    values = [place, [1, 2]]
+    pq.write_table(pa.table(values, schema=schema), tmp_path / "part.parquet")
+    dataset = DaskParquetDataset(filepath=str(tmp_path))
+    assert not dataset.load()["place"].cat.known
+    frame = dataset.frame({"place": labels, "nowhere": []})
+    assert frame["place"].cat.categories.tolist() == labels
+    if len(labels) == 1:
+        with pytest.raises(StorageError, match=r"part\.parquet: place holds 'B'"):
+            frame.compute()
+        return
+    whole = frame.compute()
+    assert whole["place"].tolist() == ["B", "A"]
+    assert whole["place"].cat.categories.tolist() == labels
+    sizes = frame.groupby("place", observed=False).size().compute()
+    assert sizes.to_dict() == {"Z": 0, "A": 1, "B": 1}
+    assert frame["n"].compute().tolist() == [1, 2]
 
 
 def test_a_frame_without_a_column_is_refused_before_it_is_computed(frame):

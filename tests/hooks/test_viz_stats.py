@@ -1,10 +1,12 @@
 """Kedro-Viz shows the rows and the size of every table, whichever run wrote it."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from dask_etl.datasets import PandasParquetDataset
+from dask_etl.hooks import VizStatsHooks
 
 
 def test_every_table_that_was_written_has_rows_and_a_size(project):
@@ -35,3 +37,27 @@ def test_without_kedro_viz_nothing_is_written(project, monkeypatch):
     monkeypatch.setattr(DatasetStatsHook, "after_pipeline_run", lambda self: None)
     project.run("data_generation", params={"generation": {"rows": 400}})
     assert not (project.path / ".viz" / "stats.json").exists()
+
+
+def test_each_environment_has_its_own_records(tmp_path):
+    def hooks(env):
+        made = VizStatsHooks()
+        made.after_context_created(SimpleNamespace(project_path=tmp_path, env=env))
+        return made
+
+    folder = tmp_path / ".viz"
+    events = folder / "kedro_pipeline_events.json"
+    hooks("one").on_pipeline_error()
+    assert not folder.exists()
+    folder.mkdir()
+    events.write_text("failed")
+    hooks("one").on_pipeline_error()
+    hooks("one")
+    assert events.read_text() == "failed"
+    hooks("two")
+    assert not events.exists()
+    events.write_text("fine")
+    hooks("one")
+    assert events.read_text() == "failed"
+    hooks("two")
+    assert events.read_text() == "fine"

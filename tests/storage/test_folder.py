@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dask_etl.errors import StorageError
-from dask_etl.storage.folder import parquet_paths, read_folder
+from dask_etl.storage import folder
+from dask_etl.storage.folder import footer, parquet_paths, read_folder
 from support.fault_injection import without_hanging
 
 LOCAL = fsspec.filesystem("file")
@@ -137,3 +138,21 @@ def test_columns_of_one_name_are_named(tmp_path):
     pq.write_table(table, tmp_path / "x.parquet")
     with pytest.raises(StorageError, match=r"x\.parquet: .*column named 'a', 'b'\."):
         listed(tmp_path)
+
+
+def test_a_file_is_looked_at_again_only_when_it_changed(tmp_path, monkeypatch):
+    for number in range(3):
+        pq.write_table(pa.table({"a": [number]}), tmp_path / f"{number}.parquet")
+    paths = parquet_paths(LOCAL, str(tmp_path))
+    first = read_folder(LOCAL, str(tmp_path), paths)
+    read = []
+    monkeypatch.setattr(
+        folder, "footer", lambda fs, path: read.append(path) or footer(fs, path)
+    )
+    assert read_folder(LOCAL, str(tmp_path), paths, first) == first
+    assert not read
+    pq.write_table(pa.table({"b": [7, 8]}), tmp_path / "1.parquet")
+    again = read_folder(LOCAL, str(tmp_path), paths, first)
+    assert read == [paths[1]]
+    assert again[1].schema.names == ["b"]
+    assert [again[0], again[2]] == [first[0], first[2]]

@@ -1,5 +1,6 @@
 """A table as a lazy Dask DataFrame."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dask_etl.datasets.publish import save
@@ -17,9 +18,18 @@ class DaskParquetDataset(TableDataset):
 
     def load(self):
         """Describe the table as a Dask DataFrame; see the class."""
+        return self.frame({})
+
+    def frame(self, labels: Mapping[str, Sequence[str]]):
+        """Describe the table, with the labels that some of its columns may hold.
+
+        Args:
+            labels: become the categories of these columns, which are then known to
+                Dask; it is an error to be told of too few.
+        """
         source = self.source()
         grouped = partitions(source.segments, self.rows_per_partition)
-        return from_files(source.reader, grouped, self._filepath.name)
+        return from_files(source.reader, grouped, self._filepath.name, labels)
 
     def save(self, data: Any) -> None:
         """Publish what is given as the new version; see the class."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.datasets.table import TableDataset
 from dask_etl.engine.execution import execute
@@ -134,11 +135,17 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
     lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
     first = next(iter(outputs))
     run_id = first.run_id
-    attempts = {dataset: dataset.store.begin(run_id) for dataset in outputs}
+    state = first.store.release.read()
+    attempts = {
+        dataset: dataset.store.begin(run_id, state=state) for dataset in outputs
+    }
     for dataset, lazy in lazies.items():
         _check_base(attempts[dataset], lazy)
     scratch = _scratch(lazies, resume, attempts.values())
     for dataset in outputs:
+        # Where looking costs requests, only where scratch files can be.
+        if dataset not in lazies and not dataset.store.location.is_local:
+            continue
         # Work that an interrupted run left for another computation.
         home = _scratch_home(dataset)
         if scratch is None or home.folder != posixpath.dirname(scratch.folder):
@@ -208,7 +215,8 @@ def _scratch(
     receipt = scratch.receipt(ATTEMPT)
     if not (resume and receipt) or _is_committed(receipt["attempt"], attempts):
         home.clear()
-        home.filesystem.makedirs(scratch.folder, exist_ok=True)
+        if isinstance(home.filesystem, LocalFileSystem):
+            home.filesystem.makedirs(scratch.folder, exist_ok=True)
     return scratch
 
 

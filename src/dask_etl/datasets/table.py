@@ -23,7 +23,7 @@ from dask_etl.compat.kedro import TablePreview
 from dask_etl.errors import StorageError, TableMissing
 from dask_etl.storage.delta import Content, storable
 from dask_etl.storage.encodings import BY_TYPE, Encodings
-from dask_etl.storage.folder import name_in, parquet_paths, read_folder
+from dask_etl.storage.folder import PlainFile, name_in, parquet_paths, read_folder
 from dask_etl.storage.frames import from_pandas, to_pandas
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import is_ours, stable_name
@@ -113,6 +113,11 @@ class TableDataset(AbstractDataset):
         self._keep_versions = keep_versions
         self.optional = optional
         self._published: Any = None
+        self._looked_at: list[PlainFile] = []
+
+    def _release(self) -> None:
+        self._looked_at = []
+        super()._release()
 
     def _describe(self) -> dict[str, Any]:
         return {
@@ -322,7 +327,9 @@ class TableDataset(AbstractDataset):
                 "making nor *.parquet files. Run the pipeline that writes it, or "
                 "correct the path."
             )
-        files = read_folder(self._filesystem, root, paths)
+        # The nodes of a run load the same table several times.
+        files = read_folder(self._filesystem, root, paths, self._looked_at)
+        self._looked_at = files
         # Files of some tables are brought to one schema; those of others have it.
         if not may_differ:
             check_alike(root, files)

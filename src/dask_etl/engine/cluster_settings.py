@@ -24,20 +24,43 @@ one with less is stopped and started again for ever."""
 class LocalClusterSettings(Strict):
     """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
 
-    processes: bool = False
-    n_workers: int | None = Field(None, ge=1)
-    threads_per_worker: int | None = Field(None, ge=1)
-    memory_limit: str | int | None = None
-    dashboard_address: str | int | None = None
-    local_directory: str | None = None
+    processes: bool = Field(
+        False,
+        description="workers in processes of their own, else threads of this one",
+    )
+    n_workers: int | None = Field(
+        None,
+        ge=1,
+        description="`null`: one, or with processes one per core",
+    )
+    threads_per_worker: int | None = Field(
+        None,
+        ge=1,
+        description="`null`: as many as fill the cores",
+    )
+    memory_limit: str | int | None = Field(
+        None,
+        description="of one worker, e.g. `4GiB` or bytes; `null`: an equal share of the"
+        " machine's",
+    )
+    dashboard_address: str | int | None = Field(
+        None,
+        description="`null`: no dashboard",
+    )
+    local_directory: str | None = Field(
+        None,
+        description="where workers spill; `null`: the system's temporary folder",
+    )
 
 
 class Scale(Strict):
     """``cluster.scale`` of ``dask.yml``: a number of workers, or bounds of one."""
 
-    workers: int | None = Field(None, ge=1)
-    minimum: int = Field(0, ge=0)
-    maximum: int | None = Field(None, ge=1)
+    workers: int | None = Field(None, ge=1, description="how many workers")
+    minimum: int = Field(0, ge=0, description="at least so many, with `maximum`")
+    maximum: int | None = Field(
+        None, ge=1, description="as many as there is work for, up to this"
+    )
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "Scale":
@@ -53,21 +76,44 @@ class Scale(Strict):
 class ClusterClass(Strict):
     """``cluster`` of ``dask.yml``: any class of clusters of the Dask ecosystem."""
 
-    class_: str = Field(alias="class")
-    kwargs: dict[str, Any] = Field(default_factory=dict)
+    class_: str = Field(
+        alias="class",
+        description="path of any class of clusters, started for the length of the run",
+    )
+    kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="what the class is called with"
+    )
     scale: Scale = Scale()
 
 
 class DaskSettings(Strict):
     """``dask.yml``; the comments there say what each key means."""
 
-    scheduler: str | None = None
+    scheduler: str | None = Field(
+        None,
+        description="address to attach to; `null`: a cluster for the length of the run."
+        " `DASK_SCHEDULER_ADDRESS` wins over files, `--params` over both",
+    )
     cluster: ClusterClass | None = None
-    ship_code: bool = False
-    workers_timeout: float = Field(300.0, gt=0)
-    allow_insecure: bool = False
+    ship_code: bool = Field(
+        False,
+        description="send this package's source to a cluster elsewhere that has none,"
+        " or another",
+    )
+    workers_timeout: float = Field(
+        300.0,
+        gt=0,
+        description="seconds that a run on a cluster elsewhere bears having no workers",
+    )
+    allow_insecure: bool = Field(
+        False,
+        description="bear a scheduler elsewhere that does not speak TLS",
+    )
     local_cluster: LocalClusterSettings = LocalClusterSettings()
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Dask's own configuration; `DASK_*` variables win over it",
+    )
 
     @property
     def is_elsewhere(self) -> bool:

@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from dask.graph_manipulation import chunks
 from dask.task_spec import DataNode, Task, TaskRef
 
 from dask_etl.engine.client import current_client, elsewhere
@@ -26,12 +25,16 @@ from dask_etl.engine.partitions import (
     reductions_in,
 )
 from dask_etl.engine.progress import Computation, Step, running
+from dask_etl.engine.remote_code import collect
 from dask_etl.engine.scratch import DamagedScratch, Scratch
 from dask_etl.engine.tasks import Merge, Stage
 from dask_etl.errors import OtherCode, WorkersLost
 from dask_etl.storage.parts import PartFile, PartWriter
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 12
+"""Characters of a task's name that the dashboard shows."""
 
 _REPAIRS = 2
 """Times that damaged partial results are made again before the run gives up."""
@@ -78,7 +81,7 @@ def _execute(
     for lazy in outputs:
         if isinstance(lazy, Parts):
             reports = found[lazy.partitions]
-            done[lazy] = [PartFile(**report[lazy.name]) for report in reports]
+            done[lazy] = [PartFile(**report["parts"][lazy.name]) for report in reports]
         else:
             done[lazy] = [PartFile(**part) for part in found[lazy]]
     return done
@@ -297,7 +300,10 @@ class Graph:
         stage = self.names[reduction.partitions]
         name = f"{stage}-{reduction.name}"
         self.names[reduction] = name
-        label = self._label(reduction, f"merge_{reduction.name}")
+        named = f"merge_{reduction.name}"
+        label = self._label(
+            reduction, named if len(named) <= _SHOWN else reduction.name
+        )
         merge = Merge(
             name,
             tuple((self.names[p], len(p.items)) for p in reduction.sources),
@@ -313,7 +319,7 @@ class Graph:
         ]
         done = [self._key(self.labels[p], "done") for p in reduction.sources]
         if len(done) > 1:
-            done = [self._add((label, "begin"), chunks.checkpoint, *map(TaskRef, done))]
+            done = [self._add((label, "begin"), collect, *map(TaskRef, done))]
         barrier = TaskRef(done[0])
         self.keys[reduction] = [
             self._add(
@@ -331,9 +337,7 @@ class Graph:
         return self.keys[reduction][0]
 
     def _barrier(self, of: Partitions | Reduction) -> None:
-        # Dask's own function: no package is needed where it runs.
-        refs = map(TaskRef, self.keys[of])
-        self._add((self.labels[of], "done"), chunks.checkpoint, *refs)
+        self._add((self.labels[of], "done"), collect, *map(TaskRef, self.keys[of]))
 
     def _add(self, name: tuple, function: Callable, *arguments: Any):
         key = self._key(*name)

@@ -1,7 +1,7 @@
 """Dask DataFrames as a way in: made from files, traced back to them, or any other."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -23,42 +23,97 @@ from dask_etl.tables import Table
 
 @dataclass(frozen=True)
 class ReadPandas:
-    """Reads one partition for a Dask DataFrame; Dask may ask for fewer columns."""
+    """Reads one partition for a Dask DataFrame; Dask may ask for fewer columns.
+
+    Attributes:
+        reader: reads the files.
+        labels: all that columns of few values may hold, where that is known before;
+            their categories are these, in this order.
+    """
 
     reader: PartReader
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __call__(
         self, partition: Partition, columns: list[str] | None = None
     ) -> pd.DataFrame:
-        """Read a partition; nullable columns of nullable types, always."""
+        """Read a partition; nullable columns of nullable types, always.
+
+        Raises:
+            StorageError: it has a label that it cannot have.
+        """
         reader = self.reader
         if columns is not None:
             chosen = pa.schema([reader.schema.field(name) for name in columns])
             reader = replace(reader, schema=chosen)
         table = reader.read(partition)
-        return to_pandas(
-            table, [field.name for field in table.schema if field.nullable]
+        frame = to_pandas(
+            table, [column.name for column in table.schema if column.nullable]
         )
+        known = {
+            name: _with_categories(frame[name], labels, partition)
+            for name, labels in self.labels.items()
+            if name in frame
+        }
+        return frame.assign(**known) if known else frame
 
 
-def from_files(reader: PartReader, partitions: Sequence[Partition], label: str) -> Any:
+def _with_categories(
+    column: pd.Series, labels: Sequence[str], partition: Partition
+) -> pd.Series:
+    # pandas would make nulls of what is not among the categories.
+    others = column.cat.categories.difference([*labels])
+    if len(others):
+        # The dictionary of a part may hold more than its rows do.
+        used = column.cat.remove_unused_categories().cat.categories
+        others = used.difference([*labels])
+    if len(others):
+        where = partition[0].path if partition else "no file"
+        raise StorageError(
+            f"{where}: {column.name} holds {others[0]!r}, which the summary of the "
+            "table does not know. Run the pipeline that writes them both."
+        )
+    return column.cat.set_categories([*labels])
+
+
+def from_files(
+    reader: PartReader,
+    partitions: Sequence[Partition],
+    label: str,
+    labels: Mapping[str, Sequence[str]] | None = None,
+) -> Any:
     """Make a lazy Dask DataFrame of files, a partition per task.
 
     Args:
         reader: reads a partition.
         partitions: the files of each partition; none for an empty table.
         label: names the tasks.
+        labels: of columns of few values, where all that they may hold is known.
+
+    Returns:
+        A frame whose length is known without reading it.
     """
     import dask
     import dask.dataframe as dd
     from dask.dataframe.utils import clear_known_categories
 
-    read = ReadPandas(reader)
+    from dask_etl.compat.dask_frames import (  # noqa: PLC0415  (start-up)
+        with_lengths,
+    )
+
+    read = ReadPandas(reader, labels or {})
     # Text is Arrow-backed already; Dask would make text of lists, too.
     with dask.config.set({"dataframe.convert-string": False}):
-        # The labels of a partition are known when it is read, not before.
-        meta = clear_known_categories(read(()))
-        return dd.from_map(read, partitions or [()], meta=meta, label=label)
+        empty = read(())
+        # Other labels of a partition are known when it is read, not before.
+        unknown = [name for name in empty.columns if name not in read.labels]
+        meta = clear_known_categories(empty, cols=_categorical(empty[unknown]))
+        made = dd.from_map(read, partitions or [()], meta=meta, label=label)
+        return with_lengths(made)
+
+
+def _categorical(frame: pd.DataFrame) -> list[str]:
+    return [*frame.select_dtypes("category").columns]
 
 
 def files_of(frame) -> tuple[PartReader, list[Partition]] | None:

@@ -1,4 +1,4 @@
-"""What runs on a cluster's machines before it is known whether this package is there.
+"""What runs on a cluster's machines whether this package is there or not.
 
 These functions are sent as code, not by name (:func:`as_code`): each imports what it
 needs itself, and needs nothing but Python and Dask.
@@ -154,3 +154,8 @@ def perform(
     if not same:
         raise ImportError("has other code", name="dask_etl", path=here)
     return opened_work.run(number, item, *values)
+
+
+def collect(*reports: Any) -> dict[str, dict]:
+    """Wait for tasks, and join the ``index`` of what they wrote to scratch."""
+    return {"index": {k: v for report in reports for k, v in report["index"].items()}}

@@ -4,8 +4,9 @@ They stand where the outputs stand, so every worker that can write those can rea
 them, and survive a killed run: the next attempt at the same computation finds what
 is done (``docs/operations.md``).
 
-A file holds the tables of all buckets, and begins with a record for each: where it
-is, how long it is, and its checksum, which every read compares.
+A file holds the tables of all buckets. Where each is, how long it is, and its checksum,
+which every read compares, stands in the receipt of the task that wrote it and travels
+with its result: a table is read by one request.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import os
 import posixpath
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -21,7 +22,8 @@ import pyarrow as pa
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.storage.files import StorageError, checksum, put, seal, unseal
+from dask_etl.storage.files import StorageError, checksum, get, put, seal, unseal
+from dask_etl.storage.segments import grouped
 
 ATTEMPT = "attempt.json"
 """The receipt without which nothing else in the folder counts."""
@@ -31,9 +33,32 @@ _FINGERPRINT = re.compile("[0-9a-f]{16}")
 
 _RECORD = struct.Struct("<QQQ")
 """Of one table of a file: offset, length and XXH3 of its bytes."""
-_SEAL = struct.Struct("<Q")
-"""XXH3 of a record, behind it: a damaged length is no length to read by."""
-_HEADER = _RECORD.size + _SEAL.size
+
+IN_FLIGHT = 32 << 20
+"""Bytes of tables that are asked for side by side, where that is faster."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What must be known of a file to read its tables.
+
+    Attributes:
+        checksum: of the file.
+        records: of its tables, in their order; hexadecimal, for receipts.
+    """
+
+    checksum: str
+    records: str
+
+    def record(self, number: int) -> tuple[int, int, int]:
+        """Return offset, length and XXH3 of a table."""
+        start = 2 * _RECORD.size * number
+        text = self.records[start : start + 2 * _RECORD.size]
+        return _RECORD.unpack(bytes.fromhex(text))
+
+
+Index = Mapping[str, Written]
+"""What was written, by the names of the files."""
 
 
 class DamagedScratch(StorageError):
@@ -56,47 +81,65 @@ class Scratch:
         """Return the path of a file in the folder."""
         return posixpath.join(self.folder, name)
 
-    def write(self, name: str, tables: Sequence[pa.Table]) -> str:
+    def write(self, name: str, tables: Sequence[pa.Table]) -> Written:
         """Write several tables into one file.
 
         Returns:
-            The checksum of the file, for :meth:`is_intact`.
+            What finds them again, and tells whether the file :meth:`is_intact`.
         """
         records, contents = [], []
-        offset = len(tables) * _HEADER
+        offset = 0
         for table in tables:
             content = _serialised(table)
             digest = xxhash.xxh3_64_intdigest(content)
-            record = _RECORD.pack(offset, content.size, digest)
-            records += [record, _SEAL.pack(xxhash.xxh3_64_intdigest(record))]
+            records.append(_RECORD.pack(offset, content.size, digest))
             contents.append(content)
             offset += content.size
-        whole = b"".join([*records, *contents])
+        whole = b"".join(contents)
         put(self.filesystem, self.path(name), whole)
-        return checksum(whole)
+        return Written(checksum(whole), b"".join(records).hex())
 
-    def read(self, name: str, number: int) -> pa.Table:
-        """Read the table that was given to :meth:`write` at a position.
+    def read(
+        self, wanted: Iterable[tuple[str, int]], index: Index
+    ) -> Iterator[pa.Table]:
+        """Read tables of files, in their order; of distant files many at a time.
+
+        Args:
+            wanted: names of files, and positions of tables as given to :meth:`write`.
+            index: what :meth:`write` returned, by the names of the files.
 
         Raises:
-            DamagedScratch: the file is missing, or these bytes of it were altered.
+            DamagedScratch: a file is missing, or these bytes of it were altered.
         """
-        try:
-            header = self._range(name, number * _HEADER, _HEADER)
-            record, seal = header[: _RECORD.size], header[_RECORD.size :]
-            if seal != _SEAL.pack(xxhash.xxh3_64_intdigest(record)):
-                raise self._damaged(name, "checksum mismatch")
-            offset, length, digest = _RECORD.unpack(record)
-            content = self._range(name, offset, length)
-        except OSError as error:
-            raise self._damaged(name, str(error)) from error
+        found = ((name, *index[name].record(number)) for name, number in wanted)
+        if isinstance(self.filesystem, LocalFileSystem):
+            for name, offset, length, digest in found:
+                try:
+                    content = self.filesystem.cat_file(
+                        self.path(name), start=offset, end=offset + length
+                    )
+                except OSError as error:
+                    content = error
+                yield self._table(name, digest, content)
+            return
+        for group in grouped(found, lambda each: each[2], IN_FLIGHT):
+            names, offsets, lengths, digests = zip(*group, strict=True)
+            ends = [
+                start + length for start, length in zip(offsets, lengths, strict=True)
+            ]
+            contents = self.filesystem.cat_ranges(
+                [*map(self.path, names)], [*offsets], ends, on_error="return"
+            )
+            yield from map(self._table, names, digests, contents)
+
+    def _table(self, name: str, digest: int, content: bytes | Exception) -> pa.Table:
+        if isinstance(content, OSError):
+            raise self._damaged(name, str(content)) from content
+        if isinstance(content, Exception):
+            raise content
         if xxhash.xxh3_64_intdigest(content) != digest:
             raise self._damaged(name, "checksum mismatch")
         return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
-
-    def _range(self, name: str, start: int, length: int) -> bytes:
-        path = self.path(name)
-        return self.filesystem.cat_file(path, start=start, end=start + length)
 
     def _damaged(self, name: str, how: str) -> DamagedScratch:
         return DamagedScratch(
@@ -104,10 +147,10 @@ class Scratch:
             "again: what is damaged is made anew. If it happens again, check the disk."
         )
 
-    def is_intact(self, name: str, written: str) -> bool:
-        """Tell whether a file still has the checksum that :meth:`write` returned."""
+    def is_intact(self, name: str, written: Written) -> bool:
+        """Tell whether a file is still as :meth:`write` left it."""
         try:
-            return checksum(self.filesystem.cat_file(self.path(name))) == written
+            return checksum(get(self.filesystem, self.path(name))) == written.checksum
         except OSError:
             return False
 
@@ -121,7 +164,7 @@ class Scratch:
         if self._is_link(self.folder):
             return None
         try:
-            return unseal(self.filesystem.cat_file(self.path(name)))
+            return unseal(get(self.filesystem, self.path(name)))
         except (OSError, ValueError):
             return None
 
@@ -150,8 +193,10 @@ class Scratch:
                 with contextlib.suppress(FileNotFoundError):
                     self.filesystem.rm_file(posixpath.join(folder, ATTEMPT))
                 self.filesystem.rm(folder, recursive=True)
-        with contextlib.suppress(OSError):
-            self.filesystem.rmdir(self.folder)
+        # Elsewhere a folder is gone with what was in it.
+        if isinstance(self.filesystem, LocalFileSystem):
+            with contextlib.suppress(OSError):
+                self.filesystem.rmdir(self.folder)
 
     def _is_link(self, path: str) -> bool:
         return isinstance(self.filesystem, LocalFileSystem) and os.path.islink(path)

@@ -16,7 +16,7 @@ from typing import Any
 from dask.task_spec import DataNode, Task, TaskRef
 
 from dask_etl.engine.fingerprint import code_of
-from dask_etl.engine.remote_code import as_code, perform
+from dask_etl.engine.remote_code import as_code, collect, perform
 from dask_etl.engine.tasks import Merge, Stage
 
 WORK = (Stage.run, Merge.run)
@@ -38,6 +38,8 @@ def seal(tasks: Mapping, modules: Collection[str]) -> dict:
     # What was typed into a session travels as code.
     names = tuple(sorted({*modules} - {"__main__"}))
     code = code_of(names)
+    with as_code():
+        collecting = cloudpickle.dumps(collect)
     sealed = {}
     for key, task in tasks.items():
         if isinstance(task, DataNode) and isinstance(task.value, (Stage, Merge)):
@@ -49,6 +51,9 @@ def seal(tasks: Mapping, modules: Collection[str]) -> dict:
         elif isinstance(task, Task) and task.func in WORK:
             work, number, *rest = task.args
             sealed[key] = Task(key, operator.call, work, number, *map(_packed, rest))
+        elif isinstance(task, Task) and task.func is collect:
+            opened_there = Task(None, pickle.loads, collecting)
+            sealed[key] = Task(key, operator.call, opened_there, *task.args)
         else:
             sealed[key] = task
     return sealed

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Reduction, reductions_in
-from dask_etl.engine.scratch import Scratch
-from dask_etl.storage.files import checksum
+from dask_etl.engine.scratch import Index, Scratch, Written
+from dask_etl.storage.files import checksum, get
 from dask_etl.storage.parts import PartFile, PartWriter
 
 FOLD_BYTES = 128 << 20
@@ -46,12 +46,13 @@ class Stage:
         """Read, transform and write one partition; or find it done.
 
         Returns:
-            The :class:`PartFile` of every output, as dicts, by name.
+            ``parts``, the :class:`PartFile` of every output, as dicts, by name; and
+            ``index``, what was written to scratch.
         """
         receipt_name = f"{self.name}-{number:05d}.json"
         receipt = self.scratch.receipt(receipt_name)
         if receipt is not None and self._is_intact(receipt):
-            return receipt["parts"]
+            return {"parts": receipt["parts"], "index": receipt["partials"]}
         tables = self.source(item)
         for step, arguments in self.steps:
             tables = step(tables, **self._resolved(arguments, number, values))
@@ -65,18 +66,19 @@ class Stage:
             name: asdict(writer.write(_as(tables.pop(name), schema), number))
             for name, (writer, schema) in self.parts.items()
         }
-        receipt = {"parts": parts, "partials": partials}
+        written = {name: asdict(each) for name, each in partials.items()}
+        receipt = {"parts": parts, "partials": written}
         self.scratch.write_receipt(receipt_name, receipt)
-        return parts
+        return {"parts": parts, "index": written}
 
     def _is_intact(self, receipt: dict[str, dict]) -> bool:
-        for name, written in receipt["partials"].items():
+        for name, written in _index(receipt["partials"]).items():
             if not self.scratch.is_intact(name, written):
                 return False
         for name, (writer, _) in self.parts.items():
             part = PartFile(**receipt["parts"][name])
             try:
-                content = writer.filesystem.cat_file(f"{writer.folder}/{part.name}")
+                content = get(writer.filesystem, f"{writer.folder}/{part.name}")
             except OSError:
                 return False
             if len(content) != part.bytes or checksum(content) != part.checksum:
@@ -92,12 +94,12 @@ class Stage:
         }
 
     def _value(self, reduction: Reduction, number: int, values: Sequence) -> Any:
+        value = values[list(self.inputs).index(reduction)]
         if not reduction.scatter:
-            return values[list(self.inputs).index(reduction)]
-        return pa.concat_tables(
-            self.scratch.read(_result(self.inputs[reduction], bucket), number)
-            for bucket in range(reduction.split_out)
-        )
+            return value
+        name = self.inputs[reduction]
+        wanted = ((_result(name, b), number) for b in range(reduction.split_out))
+        return pa.concat_tables(self.scratch.read(wanted, _index(value["index"])))
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,24 +121,30 @@ class Merge:
     writer: PartWriter | None
     scratch: Scratch
 
-    def run(self, bucket: int, _barrier: Any, *values: Any) -> Any:
+    def run(self, bucket: int, barrier: Mapping, *values: Any) -> Any:
         """Merge the bucket's partial tables and finish the result.
+
+        Args:
+            bucket: its number.
+            barrier: ``index``, what the stages wrote to scratch.
+            *values: the merged arguments of ``aggregate``.
 
         Returns:
             The finished value; the written :class:`PartFile` as a dict for an output;
-            None for a scattered table, which goes to scratch.
+            of a scattered table, which goes to scratch, its ``index``.
         """
         reduction = self.reduction
-        if reduction.scatter and self._is_done(bucket):
-            return None
-        merged = _fold(reduction, self._partials(bucket))
+        if reduction.scatter and (done := self._done(bucket)):
+            return {"index": done}
+        partials = self.scratch.read(self._partials(bucket), _index(barrier["index"]))
+        merged = _fold(reduction, partials)
         if reduction.scatter:
             result = _result(self.name, bucket)
             counts = [count for _, count in self.stages]
             scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
-            written = self.scratch.write(result, scattered)
-            self.scratch.write_receipt(f"{result}.json", {"checksum": written})
-            return None
+            index = {result: asdict(self.scratch.write(result, scattered))}
+            self.scratch.write_receipt(f"{result}.json", index)
+            return {"index": index}
         if reduction.aggregate is not None:
             needed = reductions_in(reduction.arguments)
             arguments = {
@@ -148,17 +156,24 @@ class Merge:
             return merged
         return asdict(self.writer.write(merged, bucket))
 
-    def _is_done(self, bucket: int) -> bool:
+    def _done(self, bucket: int) -> dict | None:
+        """Return what an earlier attempt wrote of a bucket, if it is intact."""
         result = _result(self.name, bucket)
-        receipt = self.scratch.receipt(f"{result}.json")
-        return receipt is not None and self.scratch.is_intact(
-            result, receipt["checksum"]
-        )
+        receipt = self.scratch.receipt(f"{result}.json") or {}
+        index = _index(receipt)
+        if result in index and self.scratch.is_intact(result, index[result]):
+            return receipt
+        return None
 
-    def _partials(self, bucket: int) -> Iterator[pa.Table]:
+    def _partials(self, bucket: int) -> Iterator[tuple[str, int]]:
         for stage, count in self.stages:
             for number in range(count):
-                yield self.scratch.read(_partial(stage, self.reduction, number), bucket)
+                yield _partial(stage, self.reduction, number), bucket
+
+
+def _index(noted: Mapping[str, Mapping[str, str]]) -> Index:
+    """Read what a receipt, or a task's result, notes of scratch files."""
+    return {name: Written(**written) for name, written in noted.items()}
 
 
 def _fold(reduction: Reduction, partials: Iterator[pa.Table]) -> pa.Table:

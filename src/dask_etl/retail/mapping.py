@@ -48,7 +48,11 @@ class Mapping(Writing):
     """
 
     columns: dict[Literal[tuple(KINDS)], Column]  # type: ignore[valid-type]
-    keep: dict[str, Column] = Field({})
+    keep: dict[str, Column] = Field(
+        {},
+        description="columns of the source that travel along to `clean_transactions`, "
+        "by name (as text) or told like `columns`",
+    )
 
     @field_validator("keep", mode="before")
     @classmethod
@@ -139,16 +143,17 @@ def _problems(name: str, column: Column, kinds: tuple[Kind, ...]) -> list[str]:
 
 
 class Ingestion(Strict):
-    """How a source is taken in, and how many bad lines are borne.
+    """How a source is taken in, and how many bad lines are borne."""
 
-    ``mode``: auto takes in what is new, and all where that would not be right; full
-    takes in all. ``thresholds`` are by the names of line rules; ``any`` is the share of
-    the lines rejected by any.
-    """
-
-    mode: Literal["auto", "full"] = "auto"
+    mode: Literal["auto", "full"] = Field(
+        "auto",
+        description="`auto`: what is new, and all of it where that would not be right. "
+        "`full`: all of it, in the order it came in",
+    )
     thresholds: dict[Literal[("any", *LINE_RULES)], Threshold] = Field(  # type: ignore[valid-type]
-        {"any": Threshold(warn_above=0.01, fail_above=0.2)}
+        {"any": Threshold(warn_above=0.01, fail_above=0.2)},
+        description="`<rule>` is a [line rule](data_dictionary.md#line-rules), or `any` "
+        "for all rejected lines together",
     )
 
     def check(self, ledger: pd.DataFrame) -> None:

@@ -2,7 +2,8 @@
 
 These models are checked before any node runs, because nodes name them in their type
 hints: a parameter that is unknown, of the wrong type or out of bounds stops the run
-with its name and the reason. docs/configuration.md lists them all.
+with its name and the reason. Their descriptions are the text of
+docs/configuration.md, which is made of them.
 """
 
 import difflib
@@ -105,21 +106,33 @@ AsOf = Annotated[AwareDatetime, BeforeValidator(_moment)]
 TimeZone = Annotated[str, BeforeValidator(_zone)]
 
 
+DefectShare = Annotated[
+    Share,
+    Field(
+        description="share of the rows with this defect, one a row; all together at "
+        "most 1"
+    ),
+]
+MissingShare = Annotated[
+    Share, Field(description="share of the rows in which it is null")
+]
+
+
 class Defects(Strict):
     """Share of the generated rows that carry each defect; one defect a row at most."""
 
-    duplicate_transaction_id: Share = 0.01
-    missing_transaction_id: Share = 0.0005
-    missing_customer_id: Share = 0.01
-    missing_timestamp: Share = 0.0005
-    missing_amount: Share = 0.001
-    missing_quantity: Share = 0.001
-    non_positive_amount: Share = 0.005
-    non_positive_quantity: Share = 0.001
-    discount_out_of_range: Share = 0.001
-    rating_out_of_range: Share = 0.001
-    value_out_of_range: Share = 0.0005
-    future_timestamp: Share = 0.002
+    duplicate_transaction_id: DefectShare = 0.01
+    missing_transaction_id: DefectShare = 0.0005
+    missing_customer_id: DefectShare = 0.01
+    missing_timestamp: DefectShare = 0.0005
+    missing_amount: DefectShare = 0.001
+    missing_quantity: DefectShare = 0.001
+    non_positive_amount: DefectShare = 0.005
+    non_positive_quantity: DefectShare = 0.001
+    discount_out_of_range: DefectShare = 0.001
+    rating_out_of_range: DefectShare = 0.001
+    value_out_of_range: DefectShare = 0.0005
+    future_timestamp: DefectShare = 0.002
 
     @model_validator(mode="after")
     def _leaves_good_rows(self) -> "Defects":
@@ -134,28 +147,61 @@ class Defects(Strict):
 class Missing(Strict):
     """Share of the generated rows in which an optional column is null."""
 
-    region: Share = 0.01
-    product_category: Share = 0.005
-    discount: Share = 0.02
-    rating: Share = 0.3
-    is_returned: Share = 0.01
+    region: MissingShare = 0.01
+    product_category: MissingShare = 0.005
+    discount: MissingShare = 0.02
+    rating: MissingShare = 0.3
+    is_returned: MissingShare = 0.01
 
 
 class Generation(Strict):
-    """How many transactions to generate, over which period, and how dirty.
+    """How many transactions to generate, over which period, and how dirty."""
 
-    ``regions`` and ``categories``: how many; null for the few named ones.
-    """
-
-    rows: int = Field(10_000_000, ge=0, le=1_000_000_000)
-    customers: int = Field(500_000, ge=1, le=100_000_000)
+    rows: int = Field(
+        10_000_000,
+        ge=0,
+        le=1_000_000_000,
+        description="how many; at most a million partitions of them",
+    )
+    customers: int = Field(
+        500_000,
+        ge=1,
+        le=100_000_000,
+        description="how many may buy",
+    )
     # So many that each still is one of the 4096 entries of a lookup.
-    regions: int | None = Field(None, ge=1, le=2_000)
-    categories: int | None = Field(None, ge=1, le=500)
-    start: Day = date(2023, 1, 1)
-    end: Day = date(2024, 12, 31)
-    seed: int = Field(42, ge=0, lt=2**63)
-    rows_per_partition: int = Field(500_000, ge=1, le=10_000_000)
+    regions: int | None = Field(
+        None,
+        ge=1,
+        le=2_000,
+        description="how many regions; `null`: the named ones",
+    )
+    categories: int | None = Field(
+        None,
+        ge=1,
+        le=500,
+        description="how many product categories; `null`: the named ones",
+    )
+    start: Day = Field(
+        date(2023, 1, 1),
+        description="first day of the period",
+    )
+    end: Day = Field(
+        date(2024, 12, 31),
+        description="last day, not before the first",
+    )
+    seed: int = Field(
+        42,
+        ge=0,
+        lt=2**63,
+        description="the same seed makes the same rows",
+    )
+    rows_per_partition: int = Field(
+        500_000,
+        ge=1,
+        le=10_000_000,
+        description="rows of a file",
+    )
     defects: Defects = Defects()
     missing: Missing = Missing()
 
@@ -178,8 +224,12 @@ class Generation(Strict):
 class Threshold(Strict):
     """Share of the rows read above which a rule warns, or fails the run."""
 
-    warn_above: Share | None = None
-    fail_above: Share | None = None
+    warn_above: Share | None = Field(
+        None, description="share of what is read; past it the run warns"
+    )
+    fail_above: Share | None = Field(
+        None, description="past it the run fails and changes nothing"
+    )
 
 
 class Limits(Strict):
@@ -189,32 +239,68 @@ class Limits(Strict):
     may not exceed what can be added up exactly: 2**53 cents, 2**53 millionths.
     """
 
-    amount: float = Field(1e9, gt=0, le=9e13)
-    quantity: float = Field(1e6, ge=1, le=9e9)
-    timestamp: AsOf = datetime(1900, 1, 1, tzinfo=UTC)
+    amount: float = Field(
+        1e9,
+        gt=0,
+        le=9e13,
+        description="largest unit price, whatever its sign; beyond it a row is "
+        "`value_out_of_range`. What is allowed at most is exact in cents",
+    )
+    quantity: float = Field(
+        1e6,
+        ge=1,
+        le=9e9,
+        description="largest quantity, whatever its sign",
+    )
+    timestamp: AsOf = Field(
+        datetime(1900, 1, 1, tzinfo=UTC),
+        description="earliest timestamp",
+    )
 
 
 class Cleaning(Strict):
     """Which rows are sales, which are returns, and how many that are neither to bear.
 
-    ``quantity``: units are whole numbers, or have up to six decimals. ``returns``: a
-    line that came back is flagged, or a line of negative quantity tells of it.
-    ``revenue``: computed of price and quantity, or the total that a line came with.
-    ``keep``: further columns that stay as they are. ``rules``: what becomes of rows that
-    break one, by its name; see :meth:`action`.
-    ``thresholds`` are by rule name; ``any`` is the share of rows rejected by any rule.
     A run that would keep none of its rows fails unless ``allow_nothing_kept``.
     """
 
     limits: Limits = Limits()
-    quantity: Literal["whole", "decimal"] = "whole"
-    returns: Literal["flag", "negative_lines"] = "flag"
-    revenue: Literal["computed", "total"] = "computed"
-    keep: tuple[str, ...] = ()
-    rules: dict[Literal[RULES], Literal["reject", "blank", "keep"]] = Field({})  # type: ignore[valid-type]
-    allow_nothing_kept: bool = False
+    quantity: Literal["whole", "decimal"] = Field(
+        "whole",
+        description="`whole`: units are whole numbers. `decimal`: they have up to six "
+        "decimals, as for what is sold by weight",
+    )
+    returns: Literal["flag", "negative_lines"] = Field(
+        "flag",
+        description="`flag`: `is_returned` tells what came back. `negative_lines`: "
+        "lines of negative quantity do; see "
+        "[returns](data_dictionary.md#returns)",
+    )
+    revenue: Literal["computed", "total"] = Field(
+        "computed",
+        description="`computed`: price × quantity, less the discount. `total`: the "
+        "line's [`line_total`](data_dictionary.md#line-totals), where it "
+        "has one",
+    )
+    keep: tuple[str, ...] = Field(
+        (),
+        description="[further raw columns](data_dictionary.md#further-columns) that "
+        "stay in clean and rejected transactions",
+    )
+    rules: dict[Literal[RULES], Literal["reject", "blank", "keep"]] = Field(  # type: ignore[valid-type]
+        {},
+        description="what becomes of a row that breaks the rule: `reject`, which is "
+        "what all do if not named; `keep` or `blank` where the [rule allows"
+        " it](data_dictionary.md#cleaning-rules)",
+    )
+    allow_nothing_kept: bool = Field(
+        False,
+        description="bear a run that keeps no row of its input",
+    )
     thresholds: dict[Literal[("any", *RULES)], Threshold] = Field(  # type: ignore[valid-type]
-        {"any": Threshold(warn_above=0.1, fail_above=0.5)}
+        {"any": Threshold(warn_above=0.1, fail_above=0.5)},
+        description="`<rule>` is a [cleaning rule](data_dictionary.md#cleaning-rules), "
+        "or `any` for all rejected rows together",
     )
 
     @field_validator("rules")
@@ -251,8 +337,18 @@ class Currency(Strict):
     Cents stand for the smallest unit of any currency, of which amounts are added up.
     """
 
-    label: str | None = None
-    digits: int = Field(2, ge=0, le=3)
+    label: str | None = Field(
+        None,
+        description="what reports and figures write beside amounts, e.g. `EUR`; `null`:"
+        ' "currency units"',
+    )
+    digits: int = Field(
+        2,
+        ge=0,
+        le=3,
+        description="decimals of amounts. Revenue is whole numbers of the smallest unit"
+        ' ("cents")',
+    )
 
     @property
     def cents(self) -> int:
@@ -266,27 +362,41 @@ class Currency(Strict):
 
 
 class Calendar(Strict):
-    """``timezone``: whose clock tells day, month and weekday; an IANA name."""
+    """Whose days, months and weekdays the tables have."""
 
-    timezone: TimeZone = UTC_ZONE
+    timezone: TimeZone = Field(
+        UTC_ZONE,
+        description="whose clocks tell day, month and weekday: the IANA name of a time "
+        "zone, e.g. `Europe/Berlin`. Moments stay UTC in all tables",
+    )
 
 
 class Etl(Strict):
-    """Whether a run processes the raw files that are new, or all of them.
+    """Whether a run processes the raw files that are new, or all of them."""
 
-    ``mode``: ``auto`` is incremental where that makes the same tables, else full.
-    ``replay``: judge files again, now, of which rows are quarantined by that rule
-    (``any``: by whatever rule).
-    """
-
-    mode: Literal["auto", "full", "incremental"] = "auto"
-    replay: Literal[("any", *RULES)] | None = None  # type: ignore[valid-type]
+    mode: Literal["auto", "full", "incremental"] = Field(
+        "auto",
+        description="`auto`: only raw files that are new are processed, where that "
+        "makes the same tables as a full run; else all. `full`: all, judged"
+        " now. `incremental`: a run that would have to be full is refused. "
+        "[More](operations.md#every-day)",
+    )
+    replay: Literal[("any", *RULES)] | None = Field(  # type: ignore[valid-type]
+        None,
+        description="judge files again of which rows are quarantined by this [cleaning "
+        "rule](data_dictionary.md#cleaning-rules); `any`: by whatever rule."
+        " [More](operations.md#replay)",
+    )
 
 
 class Features(Strict):
     """Upper bounds (included, currency units) of the price categories but the last."""
 
-    price_bounds: tuple[float, float, float] = (10.0, 50.0, 200.0)
+    price_bounds: tuple[float, float, float] = Field(
+        (10.0, 50.0, 200.0),
+        description="upper bounds (included) of Low, Medium and High, currency units; "
+        "finite, above 0, ascending",
+    )
 
     @field_validator("price_bounds", mode="wrap")
     @classmethod
@@ -307,9 +417,12 @@ class Features(Strict):
 class SegmentRule(Strict):
     """Scores (1–5) that a customer must have, all of them, to belong to a segment."""
 
-    recency: Scores = frozenset(SCORES)
-    frequency: Scores = frozenset(SCORES)
-    monetary: Scores = frozenset(SCORES)
+    recency: Scores = Field(
+        frozenset(SCORES),
+        description="scores, 1 to 5, of those who belong to the segment; left out: any",
+    )
+    frequency: Scores = Field(frozenset(SCORES), description="the same")
+    monetary: Scores = Field(frozenset(SCORES), description="the same")
 
     @property
     def cells(self) -> set[tuple[int, int, int]]:
@@ -343,9 +456,14 @@ class Segments(Strict):
 
 
 class Clock(Strict):
-    """``as_of``: the moment the data is judged at; null is when the run starts."""
+    """When the data are judged."""
 
-    as_of: AsOf | None = None
+    as_of: AsOf | None = Field(
+        None,
+        description="the moment that the data are judged at: later rows are in the "
+        "future, recency counts back from here. `null`: when the run "
+        "starts. ISO 8601, UTC unless it says otherwise; never a number",
+    )
 
     def resolve(self) -> datetime:
         """Return ``as_of``, or the present moment where it is null."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dask_etl.retail.conform import conform, unify
 from dask_etl.retail.parameters import Cleaning
-from dask_etl.retail.schema import OPTIONAL, RULES, TIMESTAMP, raw
+from dask_etl.retail.schema import OPTIONAL, PRICE_CATEGORIES, RULES, TIMESTAMP, raw
 from dask_etl.storage.encodings import Encodings
 from dask_etl.tables import LABEL, Table
 
@@ -117,6 +117,11 @@ CLEAN_TRANSACTIONS = Table(
     optional=OPTIONAL,
     takes_any=True,
     encodings=_CLEAN_LINES,
+    labels={
+        "region": "sales_cube",
+        "product_category": "sales_cube",
+        "price_category": PRICE_CATEGORIES,
+    },
 )
 """The raw columns, filled in, and the features; in raw order. Customers are null where
 such rows are kept."""
@@ -136,6 +141,7 @@ REJECTED_TRANSACTIONS = Table(
     optional=OPTIONAL,
     takes_any=True,
     encodings=_LINES,
+    labels={"source_file": "row_ledger"},
 )
 """Raw values, reasons and where the rows stood; in raw order."""
 

@@ -22,38 +22,75 @@ _PARTS = {"from", "constant", "compose", "chained", "added"}
 """Ways to say where a column comes from; a column has one of them."""
 
 # "from" is a word of Python's, too, which only a class statement minds.
-_From: Any = create_model("_From", __base__=Strict, **{"from": (str | None, None)})  # type: ignore[call-overload]
+_SOURCE = Field(
+    None, description="the column of the source; in JSON, dots lead into objects"
+)
+_From: Any = create_model("_From", __base__=Strict, **{"from": (str | None, _SOURCE)})  # type: ignore[call-overload]
 
 
 class Lookup(Strict):
-    """A small file in which a value is looked up: product → category.
+    """A small file in which a value is looked up: product → category."""
 
-    ``file`` is CSV or Parquet; ``key`` and ``value`` are columns of it. What it does
-    not have becomes null, or rejects the line.
-    """
-
-    file: str
-    key: str
-    value: str
-    separator: str = ","
-    encoding: str = "utf-8"
-    missing: Literal["null", "reject"] = "null"
+    file: str = Field(
+        description="a CSV or Parquet file with a key and its value: product → category",
+    )
+    key: str = Field(
+        description="its column that has what is in ours",
+    )
+    value: str = Field(
+        description="its column that has what is meant",
+    )
+    separator: str = Field(
+        ",",
+        description="of a CSV file",
+    )
+    encoding: str = Field(
+        "utf-8",
+        description="of a CSV file",
+    )
+    missing: Literal["null", "reject"] = Field(
+        "null",
+        description="what the file does not have is missing (`null`), or rejects the "
+        "line (`reject`)",
+    )
 
 
 class Writing(Strict):
-    """How numbers, moments and nothing are written; columns may differ from it.
+    """How numbers, moments and nothing are written; columns may differ from it."""
 
-    ``format`` is one or several of ``strptime``, or ``epoch_s``, ``epoch_ms``,
-    ``epoch_us``, ``excel``; without it ISO 8601. ``timezone`` is where clocks show
-    what is written without an offset.
-    """
-
-    decimal: str | None = Field(None, min_length=1, max_length=1)
-    thousands: str | None = Field(None, min_length=1, max_length=1)
-    strip: str | None = None
-    format: list[str] | None = None
-    timezone: str | None = None
-    nulls: list[str] | None = None
+    decimal: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="the mark before decimals; `null`: a point",
+    )
+    thousands: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="the mark between thousands; it must have three digits behind it",
+    )
+    strip: str | None = Field(
+        None,
+        description="characters around numbers that are no part of them, e.g. `€`",
+    )
+    format: list[str] | None = Field(
+        None,
+        description="how moments are written, one way or several, tried in this order: "
+        "as `strptime` has it (`%d.%m.%Y %H:%M`), or `epoch_s`, `epoch_ms`,"
+        " `epoch_us`, `excel`; `null`: ISO 8601",
+    )
+    timezone: str | None = Field(
+        None,
+        description="where clocks show what is written without an offset, e.g. "
+        "`Europe/Berlin`; `null`: UTC. An hour that comes twice is the "
+        "earlier",
+    )
+    nulls: list[str] | None = Field(
+        None,
+        description="what stands for nothing; `null`: nothing, `NULL`, `null`, `NaN`, "
+        "`nan`, `\\N`",
+    )
 
     @field_validator("format", mode="before")
     @classmethod
@@ -89,26 +126,59 @@ class Writing(Strict):
 
 
 class Value(Writing, _From):
-    """A column of the source, or a constant, as a number, a text, a moment or a flag.
+    """A column of the source, or a constant, as a number, a text, a moment or a flag."""
 
-    ``unit``: percent and cents are divided by 100. ``sign``: as it is, its magnitude,
-    or turned round. ``divide_by``: other columns of ours, e.g. the units that a total
-    is of. ``values``: what is written → what is meant; ``otherwise`` says what becomes
-    of all else. ``unparsable``: what is no such value rejects the line, or is null.
-    """
-
-    constant: Plain | None = None
-    type: Literal["text", "integer", "decimal", "flag", "moment"] | None = None
-    unit: Literal["fraction", "percent", "currency", "cents"] | None = None
-    sign: Literal["as_is", "positive", "reversed"] = "as_is"
-    divide_by: list[str] = Field([])
-    trim: bool = True
-    fold: Literal["lower", "upper", "title"] | None = None
-    values: dict[str, Plain] = Field({})
-    otherwise: Literal["keep", "null", "reject"] = "keep"
+    constant: Plain | None = Field(
+        None,
+        description="the same in every row",
+    )
+    type: Literal["text", "integer", "decimal", "flag", "moment"] | None = Field(
+        None,
+        description="`text`, `integer`, `decimal`, `flag` or `moment`, where there is a"
+        " choice: ids are text or integer, quantities integer or decimal, "
+        "kept columns anything; `null`: the first of these",
+    )
+    unit: Literal["fraction", "percent", "currency", "cents"] | None = Field(
+        None,
+        description="`percent` and `cents` are divided by 100; `fraction` and "
+        "`currency` are as they are",
+    )
+    sign: Literal["as_is", "positive", "reversed"] = Field(
+        "as_is",
+        description="`as_is`, `positive` (its magnitude) or `reversed`",
+    )
+    divide_by: list[str] = Field(
+        [],
+        description="columns of ours that it is divided by: the units make a unit price "
+        "of a total, price and units a fraction of a reduction in money",
+    )
+    trim: bool = Field(
+        True,
+        description="without white space around it",
+    )
+    fold: Literal["lower", "upper", "title"] | None = Field(
+        None,
+        description="`lower`, `upper` or `title`, and one space where there are several",
+    )
+    values: dict[str, Plain] = Field(
+        {},
+        description="what is written → what is meant",
+    )
+    otherwise: Literal["keep", "null", "reject"] = Field(
+        "keep",
+        description="what is not among `values` stays (`keep`), is missing (`null`) or "
+        "rejects the line (`reject`)",
+    )
     lookup: Lookup | None = None
-    unparsable: Literal["reject", "null"] = "reject"
-    default: Plain | None = None
+    unparsable: Literal["reject", "null"] = Field(
+        "reject",
+        description="what is no number, moment or flag rejects the line, or is missing "
+        "(`null`)",
+    )
+    default: Plain | None = Field(
+        None,
+        description="what stands in for what is missing",
+    )
 
     @field_validator("values", mode="before")
     @classmethod
@@ -129,20 +199,29 @@ class Value(Writing, _From):
 
 
 class Column(Value):
-    """A column of ours.
+    """A column of ours: a :class:`Value`, or made of several columns of the source."""
 
-    Besides what a :class:`Value` is: ``compose`` joins columns as text with
-    ``separator``, and ``numbered`` appends the number of the row among those of its
-    file that have the same text (a key for lines of receipts that have none).
-    ``chained`` joins discounts one after the other (1 − (1 − a)(1 − b)), ``added``
-    adds them up.
-    """
-
-    compose: list[str] = Field([])
-    separator: str = "-"
-    numbered: bool = False
-    chained: list[Value] = Field([])
-    added: list[Value] = Field([])
+    compose: list[str] = Field(
+        [],
+        description="columns that are joined as text",
+    )
+    separator: str = Field(
+        "-",
+        description="what stands between them",
+    )
+    numbered: bool = Field(
+        False,
+        description="append the number of the row among those of its file that have the"
+        " same text: a key for lines of receipts that have none",
+    )
+    chained: list[Value] = Field(
+        [],
+        description="discounts one after the other: 1 − (1 − a)(1 − b)",
+    )
+    added: list[Value] = Field(
+        [],
+        description="discounts that add up",
+    )
 
     @model_validator(mode="after")
     def _comes_from_one_place(self) -> "Column":

@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dask_etl.errors import StorageError
-from dask_etl.storage.files import cannot_write, checksum
+from dask_etl.storage.files import cannot_write, checksum, get
 from dask_etl.storage.folder import check_file
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import checksum_in, is_ours, number_in
@@ -121,6 +121,25 @@ class Log:
             if not all(is_ours(part.name) for part in content.parts):
                 self._check_foreign(table)
         return Logged(table.version(), content, table)
+
+    def has(self, version: int) -> bool:
+        """Tell whether there is a commit of that number; only that file is asked for.
+
+        Raises:
+            StorageError: the log cannot be read.
+        """
+        try:
+            get(
+                self.location.filesystem,
+                self.location.file(f"_delta_log/{version:020}.json"),
+            )
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise StorageError(
+                f"{self.location.path}: the log of the table cannot be read ({error})"
+            ) from error
+        return True
 
     def _table(self, version: int | None = None):
         from deltalake import DeltaTable

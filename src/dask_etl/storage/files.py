@@ -44,6 +44,16 @@ def unseal(text: bytes) -> dict:
     return content
 
 
+def get(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
+    """Read a whole file: on object storage by one request, whatever is in caches.
+
+    Raises:
+        OSError: it is missing, empty (on object storage), or cannot be read.
+    """
+    # Asked for without a range, s3fs first asks for the size.
+    return filesystem.cat_file(path, start=0)
+
+
 def put(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
     """Write a file so that readers see all of it or nothing.
 

@@ -10,9 +10,10 @@ import os
 import posixpath
 import stat
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import fsspec
 import pyarrow as pa
@@ -137,20 +138,34 @@ def _utf8(path: str, name: str) -> str:
 
 
 def read_folder(
-    filesystem: fsspec.AbstractFileSystem, root: str, paths: Sequence[str]
+    filesystem: fsspec.AbstractFileSystem,
+    root: str,
+    paths: Sequence[str],
+    known: Iterable[PlainFile] = (),
 ) -> list[PlainFile]:
     """Look at the files that :func:`parquet_paths` found, several at a time.
+
+    Args:
+        filesystem: where they are.
+        root: the folder, or the one file.
+        paths: of the files.
+        known: what was found before; a file that neither its size nor its time of
+            change tells from it is not read again.
 
     Raises:
         StorageError: a file is not readable as Parquet, or has two columns of one
             name.
     """
+    before = {file.path: file for file in known}
     with ThreadPoolExecutor(8) as threads:
-        return list(threads.map(lambda path: _look_at(filesystem, root, path), paths))
+        look = partial(_look_at, filesystem, root)
+        return list(threads.map(look, paths, map(before.get, paths)))
 
 
-def _look_at(filesystem, root: str, path: str) -> PlainFile:
+def _look_at(filesystem, root: str, path: str, before: PlainFile | None) -> PlainFile:
     size, modified = state_of(filesystem, path)
+    if before is not None and (before.bytes, before.modified) == (size, modified):
+        return before
     found = footer(filesystem, path)
     schema = found.schema.to_arrow_schema().remove_metadata()
     twice = [column for column, times in Counter(schema.names).items() if times > 1]
@@ -170,7 +185,12 @@ def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str
     """
     check_file(filesystem, path)
     try:
-        return filesystem.size(path), str(filesystem.modified(path))
+        if isinstance(filesystem, LocalFileSystem):
+            return filesystem.size(path), str(filesystem.modified(path))
+        found = filesystem.info(path)
+        # Those that name the time otherwise are asked for it.
+        modified = found.get("LastModified") or filesystem.modified(path)
+        return found["size"], str(modified)
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error})") from error
 
@@ -204,6 +224,21 @@ _KINDS = (
 )
 
 
+def open_at(filesystem: fsspec.AbstractFileSystem, path: str, whole: bool = False):
+    """Open a file whose reader knows which bytes it wants.
+
+    fsspec would fetch some megabytes beyond them each time, and again for the next.
+
+    Args:
+        filesystem: where it is.
+        path: of the file.
+        whole: fetch a small file at once, by one request.
+    """
+    if isinstance(filesystem, LocalFileSystem):
+        return filesystem.open(path, "rb")
+    return filesystem.open(path, "rb", cache_type="all" if whole else "none")
+
+
 def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
     """Read a Parquet file's footer.
 
@@ -211,7 +246,7 @@ def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
         StorageError: the file is not Parquet or cannot be read.
     """
     try:
-        with filesystem.open(path, "rb") as file:
+        with open_at(filesystem, path) as file:
             return pq.read_metadata(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, error) from error

@@ -12,11 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.encodings import BY_TYPE, Encodings
-from dask_etl.storage.files import checksum, put
-from dask_etl.storage.folder import check_file, footer, state_of, unreadable
+from dask_etl.storage.files import checksum, get, put
+from dask_etl.storage.folder import check_file, footer, open_at, state_of, unreadable
 from dask_etl.storage.names import part_name
 from dask_etl.storage.segments import Partition, Segment
 from dask_etl.storage.slices import read_slice
@@ -44,6 +45,9 @@ class PartFile:
 
 _BUFFER = 1 << 20
 """Bytes of a column that are fetched at a time of a row group read in slices."""
+
+_SMALL = 1 << 20
+"""Bytes of a file of others that is fetched whole: a request takes longer than they."""
 
 _BATCH = 1 << 17
 """Rows that are decoded at a time there."""
@@ -98,7 +102,7 @@ class PartReader:
         [name] = self.schema.names
         check_file(self.filesystem, segment.path)
         try:
-            with self.filesystem.open(segment.path, "rb") as source:
+            with open_at(self.filesystem, segment.path) as source:
                 file = pq.ParquetFile(source)
                 noted = (file.metadata.metadata or {}).get(_note_of(name))
                 if noted is None:
@@ -180,6 +184,10 @@ class PartReader:
             source,
             read_dictionary=labels,
             metadata=footer,
+            # Neighbouring columns are fetched together; from a disk that gains nothing.
+            pre_buffer=not isinstance(source, pa.BufferReader)
+            and not isinstance(self.filesystem, LocalFileSystem)
+            and not options,
             # Pages of other people's files may carry a checksum: it is compared.
             page_checksum_verification=True,
             **options,
@@ -200,7 +208,7 @@ def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
     if segment.checksum:
         return pa.BufferReader(read_checked(filesystem, segment))
     _check_unchanged(filesystem, segment)
-    return filesystem.open(segment.path, "rb")
+    return open_at(filesystem, segment.path, whole=segment.bytes <= _SMALL)
 
 
 def _check_unchanged(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> None:
@@ -222,7 +230,7 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     """
     check_file(filesystem, segment.path)
     try:
-        content = filesystem.cat_file(segment.path)
+        content = get(filesystem, segment.path)
     except OSError as error:
         raise StorageError(f"{segment.path}: cannot be read ({error})") from error
     if len(content) != segment.bytes:

@@ -22,7 +22,7 @@ from filelock import Timeout
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.delta import Conflict
-from dask_etl.storage.files import locked, put, seal, unseal
+from dask_etl.storage.files import get, locked, put, seal, unseal
 from dask_etl.storage.folder import check_file
 from dask_etl.storage.location import Location
 from dask_etl.storage.sweep import remove_file
@@ -183,7 +183,7 @@ class Release:
             if self.location.is_local and os.path.exists(self.path):
                 check_file(self.location.filesystem, self.path)
             # Not asked for by exists(): object stores answer that from a cache.
-            return State.from_json(self.location.filesystem.cat_file(self.path))
+            return State.from_json(get(self.location.filesystem, self.path))
         except (FileNotFoundError, NotADirectoryError):
             return State()
         except (OSError, ValueError, KeyError, TypeError) as error:

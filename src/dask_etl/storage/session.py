@@ -25,6 +25,7 @@ class Session:
         self.release = release
         self._state: State | None = None
         self._staged: dict[str, Staged] = {}
+        self._contents: dict[tuple[str, Released], Content] = {}
         self._lock = threading.RLock()
 
     @property
@@ -60,12 +61,22 @@ class Session:
             StorageError: there is no such version, or the log is damaged.
         """
         if wanted is not None:
-            return store.content(self.state.find(store.name, wanted))
+            return self._content(store, self.state.find(store.name, wanted))
         staged = self.staged(store)
         if staged is not None:
             return staged
         released = self.current(store)
-        return store.content(released) if released else store.foreign_content()
+        return self._content(store, released) if released else store.foreign_content()
+
+    def _content(self, store: TableStore, released: Released) -> Content:
+        """Open the log of a table once, however many data sets ask for it."""
+        with self._lock:
+            found = self._contents.get((store.name, released))
+        if found is None:
+            found = store.content(released)
+            with self._lock:
+                self._contents[store.name, released] = found
+        return found
 
     def stage(self, staged: Sequence[Staged]) -> None:
         """Let this session, and nobody else, see tables that wait for their commit."""
@@ -92,6 +103,9 @@ class Session:
             self.forget(staged)
         with self._lock:
             self._state = _with_own(self.state, after, [s.store.name for s in staged])
+            for each in staged:
+                name = each.store.name
+                self._contents[name, after.tables[name][0]] = each.content
 
 
 def _with_own(seen: State, after: State, names: Sequence[str]) -> State:

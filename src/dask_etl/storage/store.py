@@ -107,8 +107,8 @@ class TableStore:
             StorageError: another run is writing the table.
         """
         if not self.location.is_local:
-            if not self.is_marked():
-                put(self.location.filesystem, self.location.file(LOCK), b"")
+            # Written again where it is there already: that costs no more than to look.
+            put(self.location.filesystem, self.location.file(LOCK), b"")
             return
         if self._lock is not None:
             return
@@ -128,19 +128,22 @@ class TableStore:
         if lock is not None:
             lock.close()
 
-    def begin(self, run_id: str, attempt: str | None = None) -> "Attempt":
+    def begin(
+        self, run_id: str, attempt: str | None = None, state: State | None = None
+    ) -> "Attempt":
         """Look what is in force; nothing is changed.
 
         Args:
             run_id: of the run, for the history.
             attempt: a name for the attempt: that of one that is continued.
+            state: the release, where it was just read for other tables, too.
 
         Raises:
             StorageError: the release or the log is unreadable, or the table is not
                 this project's.
         """
         self._make_folder()
-        base = self.release.read().current(self.name)
+        base = (state or self.release.read()).current(self.name)
         head = self.log.head()
         if base is None and head is not None:
             self._check_own(head.content)
@@ -151,6 +154,8 @@ class TableStore:
         return Attempt(self, base, head, run_id, attempt or new_attempt())
 
     def _make_folder(self) -> None:
+        if not self.location.is_local:  # where a folder is what its objects are named
+            return
         try:
             self.location.filesystem.makedirs(self.location.path, exist_ok=True)
         except OSError as error:
@@ -189,7 +194,7 @@ class TableStore:
 
         Without locks, a writer that was refused can have committed on top of it.
         """
-        if not self.location.is_local and self.log.open().version != version:
+        if not self.location.is_local and self.log.has(version + 1):
             self.log.restore(version, run_id)
 
     def sweep(

@@ -42,7 +42,7 @@ def frame(generation):
 
 
 def truth(generation):
-    counts = [part["generation_truth"].to_pandas() for part in partitions(generation)]
+    counts = [part["truth"].to_pandas() for part in partitions(generation)]
     return pd.concat(counts).groupby("defect")["rows"].sum().to_dict()
 
 
@@ -159,8 +159,8 @@ def test_tables_have_their_schemas():
     parts = generate_partition(Generation(rows=1_000), 0)
     assert parts["raw_transactions"].schema.names == schema.raw().names
     assert parts["raw_transactions"].cast(schema.raw()).schema == schema.raw()
-    assert parts["generation_truth"].schema == GENERATION_TRUTH.schema
-    defects = parts["generation_truth"]["defect"].to_pylist()
+    assert parts["truth"].schema == GENERATION_TRUTH.schema
+    defects = parts["truth"]["defect"].to_pylist()
     assert defects == list(Defects.model_fields)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 _LIFETIME = 30.0
 """Days: the share still there after ``age`` days is 1 / √(1 + age / _LIFETIME)."""
-_RATE_SHAPE = 1.8
+_RATE_SHAPE = 2.6
 """Shape of the gamma distribution of the purchase rate: 1 is exponential."""
 _FOUNDERS_DAYS = 400.0
 """The shorter the period beside this, the more of the customers came before it."""

@@ -50,7 +50,7 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
     Returns:
         ``raw_transactions``: the rows in order of arrival, with the columns of
         ``schema.raw()``; categories and regions are dictionary-encoded.
-        ``generation_truth``: rows of this partition by defect.
+        ``truth``: rows of this partition by defect.
     """
     # No rows at all still make one, empty, partition: a table with its types.
     if not 0 <= index < max(partition_count(generation), 1):
@@ -69,7 +69,7 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
     spoil_lines(generation, rng, lines, kinds)
     return {
         "raw_transactions": _raw_table(generation, lines),
-        "generation_truth": _truth(kinds),
+        "truth": _truth(kinds),
     }
 
 

@@ -26,9 +26,7 @@ def generate(generation: Generation) -> tuple[Parts, Reduction]:
     )
     return (
         partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),
-        partitions.reduction(
-            "generation_truth", add_truths, schema=GENERATION_TRUTH.schema
-        ),
+        partitions.reduction("truth", add_truths, schema=GENERATION_TRUTH.schema),
     )
 
 

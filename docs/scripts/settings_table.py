@@ -1,7 +1,11 @@
-"""Every setting that there is, as docs/configuration.md has it in its tables."""
+"""Every setting that there is, as docs/configuration.md has it in its tables.
+
+All is read from the models: kinds, bounds and descriptions, and defaults from conf/base.
+"""
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import yaml
@@ -12,7 +16,8 @@ from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.hooks.parameters import parameter_models
 from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.validation import leaves, models_in
-from support.kedro_project import ROOT
+
+ROOT = Path(__file__).parents[2]
 
 KINDS = {
     bool: "true or false",
@@ -45,39 +50,71 @@ MODELS: dict[str, type[BaseModel]] = {
 
 def configured() -> dict[str, Any]:
     """What ``conf/base`` says, as it is written there."""
-    base, said = ROOT / "conf" / "base", {}
+    base = ROOT / "conf" / "base"
+    said: dict[str, Any] = {}
     for path in (*base.glob("parameters*.yml"), base / "source.yml"):
         said |= yaml.safe_load(path.read_text())
     return {**said, "dask": yaml.safe_load((base / "dask.yml").read_text())}
 
 
-def settings() -> Iterator[tuple[str, str, str, str | None]]:
-    """Each setting's name, kind, default, and bounds, None if no number has any."""
+def settings() -> Iterator[tuple[str, str, str, str, str]]:
+    """Each setting's name, kind, default, bounds if a number has any, and meaning."""
     values = configured()
     for group in sorted(MODELS):
         yield from _settings(MODELS[group], group, values.get(group, {}))
 
 
-def _settings(model: type[BaseModel], path: str, given: Any):
-    for name, field in model.model_fields.items():
-        name = field.alias or name
+def table(groups: str) -> str:
+    """Write the Markdown table of the settings of some groups, e.g. ``clock etl``."""
+    head = ("setting", "kind", "default", "bounds", "meaning")
+    chosen = [
+        row
+        for group in groups.split()
+        for row in settings()
+        if row[0].startswith(f"`{group}.")
+    ]
+    lines = [head, ("---",) * len(head), *chosen]
+    return "\n".join(
+        f"|{'---|' * len(head)}" if line[0] == "---" else f"| {' | '.join(line)} |"
+        for line in lines
+    )
+
+
+def _settings(
+    model: type[BaseModel], path: str, given: Any, about: str = "", own: Any = None
+):
+    """Walk through a model; ``about`` and ``own`` are of the mapping that it is in."""
+    for attribute, field in model.model_fields.items():
+        name = field.alias or attribute
         place = f"{path}.{name}"
-        value = given.get(name, field.get_default(call_default_factory=True))
+        default = field.get_default(call_default_factory=True)
+        value = given.get(name, default)
+        if isinstance(value, BaseModel):
+            value = value.model_dump()
         inner = models_in(field.annotation)
         many = get_origin(field.annotation) is dict
+        meaning = field.description or ""
         if place.startswith("mapping.") and name in AS_COLUMNS:
-            yield f"`{place}`", AS_COLUMNS[name], "", None
+            yield f"`{place}`", AS_COLUMNS[name], "", "", meaning
             continue
         if inner:
             entry = f".{ENTRIES[place]}" if many else ""
-            yield from _settings(inner[0], place + entry, {} if many else value or {})
+            ofany = default.get("any") if many and isinstance(default, dict) else None
+            yield from _settings(
+                inner[0], place + entry, {} if many else value or {}, meaning, ofany
+            )
             continue
+        if about:
+            meaning, about = f"{meaning}. {about}", ""
+        if own is not None:
+            meaning = f"{meaning}. `any` has {getattr(own, name):g}"
         entry = f".{ENTRIES[place]}" if many and place in ENTRIES else ""
         yield (
             f"`{place}{entry}`",
             _kind(field.annotation),
             _written(value if not entry else PydanticUndefined),
-            _bounds(field),
+            _bounds(field) or "",
+            meaning,
         )
 
 
@@ -100,8 +137,7 @@ def _kind(annotation: Any) -> str:  # noqa: PLR0911  (one for each kind)
         return _kind(inner[0])
     kinds = list(dict.fromkeys(leaves(annotation)))
     words = [KINDS.get(kind, "moment") for kind in kinds if isinstance(kind, type)]
-    null = type(None) in inner
-    return " or ".join([*words, *(["null"] if null else [])])
+    return " or ".join([*words, *(["null"] if type(None) in inner else [])])
 
 
 def _written(value: Any) -> str:
