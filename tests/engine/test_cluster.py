@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from ipaddress import ip_address
+from pathlib import Path
 from urllib.request import urlopen
 
 import dask
@@ -141,9 +142,14 @@ def test_a_scheduler_without_workers_is_told_and_not_waited_for_ever(
     assert "has no workers yet" in caplog.text
 
 
-CLASSES = {
+CLASSES: dict[str, dict] = {
     "distributed.LocalCluster": {
-        "kwargs": {"n_workers": 0, "processes": False, "protocol": "tcp://"},
+        "kwargs": {
+            "host": "127.0.0.1",
+            "protocol": "tcp://",
+            "n_workers": 0,
+            "processes": False,
+        },
         "scale": {"minimum": 1, "maximum": 2},
     },
     "distributed.SubprocessCluster": {
@@ -151,45 +157,57 @@ CLASSES = {
         "scale": {"workers": 1},
     },
     "dask_jobqueue.local.LocalCluster": {
-        "kwargs": {"cores": 1, "memory": "1GiB", "walltime": "00:10:00"},
+        "kwargs": {
+            "cores": 1,
+            "memory": "1GiB",
+            "walltime": "00:10:00",
+            "interface": "lo",
+            "scheduler_options": {"host": "127.0.0.1"},
+        },
         "scale": {"workers": 1},
     },
 }
 
+RUN = """
+import sys, yaml, dask
+from pathlib import Path
+from dask_etl.engine.cluster import Cluster
+from dask_etl.engine.cluster_settings import DaskSettings
+from support.fault_injection import run
+
+raw, tables, settings = sys.argv[1:]
+there = Cluster(DaskSettings.model_validate(yaml.safe_load(settings)))
+assert "logging" not in dask.config.config
+run(Path(raw), Path(tables))
+there.close()
+"""
+
 
 @pytest.mark.parametrize("name", CLASSES)
-def test_any_class_of_clusters(name, tmp_path, monkeypatch):
+def test_any_class_of_clusters(name, tmp_path):
+    """In a process of its own, as a run is."""
     if name.startswith("dask_jobqueue"):
         pytest.importorskip("dask_jobqueue")
-    monkeypatch.chdir(tmp_path)
-    started = dict(CLASSES[name])
-    started["kwargs"] = {"host": "127.0.0.1", **started["kwargs"]}
-    if name == "dask_jobqueue.local.LocalCluster":
-        started["kwargs"] |= {
-            "scheduler_options": {"host": "127.0.0.1"},
-            "interface": "lo",
-        }
-        del started["kwargs"]["host"]
-    if name == "distributed.SubprocessCluster":
-        started["kwargs"].pop("host")
+    settings = {
+        "cluster": {"class": name, **CLASSES[name]},
+        "workers_timeout": 60,
+        "config": {"logging": {"distributed": "critical"}},
+    }
     write_raw(tmp_path / "raw", dirty_transactions(40, 1), 2)
     run(tmp_path / "raw", tmp_path / "here")
-    with dask.config.set(dask.config.config):
-        settings = DaskSettings(
-            cluster={"class": name, **started},
-            workers_timeout=60,
-            config={"logging": {"distributed": "critical"}},
-        )
-        there = Cluster(settings)
-        try:
-            assert "logging" not in dask.config.config
-            run(tmp_path / "raw", tmp_path / "there")
-        finally:
-            there.close()
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, "raw", str(tmp_path / "there"), str(settings)],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
     assert contents(tables_in(tmp_path / "there")) == contents(
         tables_in(tmp_path / "here")
     )
-    assert there._started is None
 
 
 @pytest.mark.parametrize(
