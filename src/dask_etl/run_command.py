@@ -1,7 +1,11 @@
 """``run`` of ``kedro`` and ``dask-etl``: Kedro's, with what is mistyped told in one line."""
 
+import contextlib
 import difflib
-from collections.abc import Iterable, Mapping
+import logging
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,8 @@ from kedro.pipeline import Pipeline
 from kedro.utils import find_kedro_project
 
 from dask_etl.validation import shown, unknown_name
+
+logger = logging.getLogger(__name__)
 
 FILTERS = {
     "tags": "tags",
@@ -32,7 +38,31 @@ def _run(**options: Any) -> Any:
     check_place(options["conf_source"])
     check_selection(options)
     assert kedro_run.callback is not None
-    return kedro_run.callback(**options)
+    with _ended_by_sigterm():
+        return kedro_run.callback(**options)
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM, of Kubernetes or SLURM say, end a run as Ctrl-C does.
+
+    The exit code is what a shell has for a process that it ended, 143.
+    """
+
+    def end(number: int, _: Any) -> None:
+        logger.warning("Ended by SIGTERM: finished partitions are kept")
+        sys.exit(128 + number)
+
+    # Who is in a thread, or listens already, has other plans.
+    try:
+        before = signal.signal(signal.SIGTERM, end)
+    except ValueError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 run = click.Command(

@@ -1,4 +1,4 @@
-"""Ctrl-C on a real ``kedro run``."""
+"""Ctrl-C, and SIGTERM, on a real ``kedro run``."""
 
 import os
 import signal
@@ -37,8 +37,12 @@ def wait_for(condition, running):
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("processes", [False, True], ids=["threads", "processes"])
-def test_ctrl_c_ends_a_run_and_what_it_started(project, processes):
+@pytest.mark.parametrize(
+    ("processes", "number"),
+    [(False, signal.SIGINT), (True, signal.SIGINT), (True, signal.SIGTERM)],
+    ids=["threads", "processes", "terminated"],
+)
+def test_ctrl_c_or_sigterm_ends_a_run_and_what_it_started(project, processes, number):
     project.run("data_generation")
     project.run("etl_dask", params={"clock": {"as_of": "2024-06-01"}})
     before = {name: project.table(f"dask.{name}") for name in TABLES}
@@ -54,9 +58,16 @@ def test_ctrl_c_ends_a_run_and_what_it_started(project, processes):
         assert bool(family) == processes
 
         begun = time.monotonic()
-        os.killpg(running.pid, signal.SIGINT)
+        if number == signal.SIGTERM:
+            # As Kubernetes and SLURM do, to the first process alone.
+            running.send_signal(number)
+        else:
+            os.killpg(running.pid, number)
         said = running.communicate(timeout=30)[0]
         assert time.monotonic() - begun < 20
+        if number == signal.SIGTERM:
+            assert running.returncode == 143, said
+            assert "Traceback" not in said
         assert running.returncode != 0, said
         _, left = psutil.wait_procs(family, timeout=20)
         assert not left

@@ -42,6 +42,12 @@ def elsewhere(client: Any) -> Elsewhere | None:
     return _ELSEWHERE.get(client)
 
 
+def client_elsewhere() -> Any:
+    """Return a client of a cluster elsewhere; None where there is none."""
+    # Asked for from another thread, while the first one may be importing Dask.
+    return next((c for c in [*_ELSEWHERE] if c.status == "running"), None)
+
+
 def note_elsewhere(client: Any, cluster: Elsewhere) -> None:
     """Note that the cluster of a client is no part of this process."""
     _ELSEWHERE[client] = cluster

@@ -1,17 +1,22 @@
 """What a run costs: wall time, CPU and memory of this process and its children.
 
-Workers of a local Dask cluster are children, so they count; workers of a remote
-cluster do not.
+Workers of a local Dask cluster are children, so they count. Workers of a cluster
+elsewhere are asked for through its scheduler, which hears from each of them about once a
+second: their CPU time is added up from what they report, their memory is all they hold.
 """
 
 import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
+
+from dask_etl.engine.client import call, client_elsewhere
 
 _MB = 1_000_000
 _LISTING_BUDGET = 0.02
@@ -68,6 +73,7 @@ class ResourceMonitor:
         self.interval = interval
         self.usage: Usage | None = None
         self._tree = ProcessTree(pid)
+        self._workers = WorkersElsewhere()
         self._marks: list[Mark] = []
         self._lock = threading.Lock()
         self._idle: threading.Event | None = None
@@ -76,7 +82,7 @@ class ResourceMonitor:
         """Begin a measurement."""
         with self._lock:
             memory = self._sample()
-            mark = Mark(time.perf_counter(), self._tree.cpu_seconds, memory, memory)
+            mark = Mark(time.perf_counter(), self._cpu_seconds, memory, memory)
             self._marks.append(mark)
             if self._idle is None:
                 self._idle = threading.Event()
@@ -106,12 +112,13 @@ class ResourceMonitor:
             mark = mark or self._marks[-1]
             self._sample()
             wall = time.perf_counter() - mark.started
-            cpu = self._tree.cpu_seconds - mark.cpu_at_start
+            cpu = self._cpu_seconds - mark.cpu_at_start
+            cores = usable_cores() + self._workers.threads
             return Usage(
                 wall_seconds=wall,
                 cpu_seconds=cpu,
-                cpu_use=cpu_use(cpu, wall, usable_cores()),
-                cores=usable_cores(),
+                cpu_use=cpu_use(cpu, wall, cores),
+                cores=cores,
                 memory_at_start_mb=mark.memory_at_start / _MB,
                 peak_memory_mb=mark.peak_memory / _MB,
             )
@@ -128,11 +135,64 @@ class ResourceMonitor:
             with self._lock:
                 self._sample()
 
+    @property
+    def _cpu_seconds(self) -> float:
+        return self._tree.cpu_seconds + self._workers.cpu_seconds
+
     def _sample(self) -> int:
-        memory = self._tree.sample()
+        memory = self._tree.sample() + self._workers.sample()
         for mark in self._marks:
             mark.peak_memory = max(mark.peak_memory, memory)
         return memory
+
+
+class WorkersElsewhere:
+    """Memory now, and CPU seconds so far, of the workers of a cluster elsewhere.
+
+    Without one, all is 0. What the scheduler knows is asked for once a second, and not
+    waited for.
+    """
+
+    INTERVAL = 1.0
+
+    def __init__(self) -> None:
+        self.cpu_seconds = 0.0
+        self.threads = 0
+        """Of all workers, the most that there were."""
+        self._memory = 0
+        self._asked_at = 0.0
+        self._answer: Future | None = None
+        self._read_at: float | None = None
+
+    def sample(self) -> int:
+        """Take in what has been answered; return the memory in bytes."""
+        now = time.perf_counter()
+        if self._answer is not None and self._answer.done():
+            answer, self._answer = self._answer, None
+            if answer.cancelled() or answer.exception() is not None:
+                # The cluster is closed, or lost, which others tell.
+                self._memory, self._read_at = 0, None
+            else:
+                self._take(answer.result()["workers"].values(), now)
+        if self._answer is None and now - self._asked_at >= self.INTERVAL:
+            self._asked_at = now
+            client = client_elsewhere()
+            if client is None:
+                self._memory, self._read_at = 0, None
+            else:
+                identity = client.scheduler.identity
+                self._answer = call(client, identity, n_workers=-1)
+        return self._memory
+
+    def _take(self, workers: Collection[Mapping[str, Any]], now: float) -> None:
+        metrics = [worker["metrics"] for worker in workers if worker["metrics"]]
+        self._memory = sum(found["memory"] for found in metrics)
+        self.threads = max(self.threads, sum(w["nthreads"] for w in workers))
+        if self._read_at is not None:
+            # Per cent of one core, since the worker's last report.
+            cores = sum(found["cpu"] for found in metrics) / 100
+            self.cpu_seconds += cores * (now - self._read_at)
+        self._read_at = now
 
 
 class ProcessTree:
