@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dask_etl.engine.deduplicate import (
+    MOST_BUCKETS,
+    ROWS_PER_BUCKET,
     bucket_of,
     buckets_for,
     later_copies,
@@ -134,5 +136,5 @@ def test_text_ids_spread_over_the_buckets():
 def test_a_bucket_has_about_a_million_rows_and_buckets_are_bounded(rows):
     buckets = buckets_for(rows)
     assert buckets & (buckets - 1) == 0
-    assert 1 <= buckets <= 2**14
-    assert rows / buckets <= 2**20 or buckets == 2**14
+    assert 1 <= buckets <= MOST_BUCKETS
+    assert rows / buckets <= ROWS_PER_BUCKET or buckets == MOST_BUCKETS

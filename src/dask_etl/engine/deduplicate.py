@@ -13,12 +13,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 ROWS_PER_BUCKET = 1 << 20
+MOST_BUCKETS = 1 << 8
+"""Each pair of partition and bucket costs 48 bytes of index, and a request elsewhere."""
+
 _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 
 
 def buckets_for(rows: int) -> int:
-    """Return how many buckets (a power of two) keep each at about a million rows."""
-    return min(1 << max(rows // ROWS_PER_BUCKET, 0).bit_length(), 1 << 14)
+    """Return how many buckets (a power of two) keep each at about a million rows.
+
+    Beyond some 250 million rows there are no more of them, but larger ones: 5 billion
+    rows are 20 million in each, whose merge takes some 700 MB.
+    """
+    return min(1 << max(rows // ROWS_PER_BUCKET, 0).bit_length(), MOST_BUCKETS)
 
 
 def bucket_of(keys: pa.ChunkedArray | pa.Array, buckets: int) -> np.ndarray:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from dask_etl.engine.client import call, client_elsewhere
+from dask_etl.hooks.records import cpu_use
 
 _MB = 1_000_000
 _LISTING_BUDGET = 0.02
@@ -256,9 +257,3 @@ def _read(process: psutil.Process) -> tuple[int, float]:
     ended_children += getattr(cpu, "children_system", 0.0)
     anonymous = memory.rss - getattr(memory, "shared", 0)
     return max(anonymous, 0), cpu.user + cpu.system + ended_children
-
-
-def cpu_use(cpu_seconds: float, wall_seconds: float, cores: int) -> float:
-    """Return the share (0–1) of what the cores could have done in that time."""
-    available = wall_seconds * cores
-    return min(cpu_seconds / available, 1.0) if available > 0 else 0.0

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 import pandas as pd
 import pyarrow as pa
 
-from dask_etl.hooks.monitor import cpu_use
 from dask_etl.tables import Table
 
 ALL_NODES = "(all)"
@@ -107,3 +106,9 @@ def latest_totals(history: pd.DataFrame) -> pd.DataFrame:
     """The row that holds the whole pipeline, of the latest run of each pipeline."""
     totals = history[history["node"] == ALL_NODES]
     return totals.sort_values("started_at").drop_duplicates("pipeline", keep="last")
+
+
+def cpu_use(cpu_seconds: float, wall_seconds: float, cores: int) -> float:
+    """Return the share (0–1) of what the cores could have done in that time."""
+    available = wall_seconds * cores
+    return min(cpu_seconds / available, 1.0) if available > 0 else 0.0

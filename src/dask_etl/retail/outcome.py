@@ -39,14 +39,13 @@ def lines(catalog: Any, touched: Collection[str]) -> Iterator[tuple[str, str]]:
     if "verification" in touched:
         tables = catalog.load("verification")
         same, count = int(tables["identical"].sum()), len(tables)
-        if not count:
-            return  # one engine alone: there is nothing to compare
-        yield (
-            "Verification",
-            f"all {count} tables of both engines are identical"
-            if same == count
-            else f"{count - same} of {count} tables differ between the engines",
-        )
+        if count:  # else it is one engine alone, and there is nothing to compare
+            yield (
+                "Verification",
+                f"all {count} tables of both engines are identical"
+                if same == count
+                else f"{count - same} of {count} tables differ between the engines",
+            )
     if RUN_METRICS.name in touched:
         yield from _cost(catalog.load(RUN_METRICS.name))
 
@@ -73,7 +72,8 @@ def _rows(ledger) -> Iterator[tuple[str, str]]:
     others = len(broken) - REASONS
     if others > 0:
         named.append(f"{others} more {int(broken[REASONS:].sum()):,}")
-    yield "Rejected by", ", ".join(named)
+    # The ledger counts what a rule found, whatever became of the rows.
+    yield "Rules broken" if any(stayed.values()) else "Rejected by", ", ".join(named)
 
 
 def _net_cents(dataset: Any) -> int:
