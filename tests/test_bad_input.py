@@ -324,7 +324,7 @@ def test_a_wrong_dask_setting_stops_the_run_before_it_starts(unchanged, params, 
 
 def test_the_parallel_runner_is_refused_before_anything_hangs(unchanged):
     said = refusal(unchanged, "etl_dask", runner=ParallelRunner())
-    assert_says(said, "ParallelRunner", "would hang", "Leave the runner out")
+    assert_says(said, "ParallelRunner", "share neither", "Leave the runner out")
     for thread in threading.enumerate():
         if thread.name == "resource-monitor":
             thread.join(10)

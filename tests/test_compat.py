@@ -176,4 +176,12 @@ def test_private_names_are_imported_in_one_place():
         for path in SOURCE.rglob("*.py")
         if (names := private_imports(path))
     }
-    assert private == {"compat/kedro.py": ["kedro_datasets._typing.TablePreview"]}
+    expressions = "dask.dataframe.dask_expr"
+    assert private == {
+        "compat/kedro.py": ["kedro_datasets._typing.TablePreview"],
+        "compat/dask_frames.py": [
+            f"{expressions}._expr.Lengths",
+            f"{expressions}._expr.Literal",
+            f"{expressions}._reductions.Len",
+        ],
+    }
