@@ -74,7 +74,7 @@ def check(delivery: Delivery, folder: Path) -> None:
 
 
 SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-EXAMPLES = max(150, settings().max_examples)
+EXAMPLES = max(100, settings().max_examples)
 """As many as the profile says, where that is more."""
 
 

@@ -130,7 +130,7 @@ batches = st.lists(
 
 
 @settings(
-    max_examples=max(14, settings().max_examples // 10),
+    max_examples=max(10, settings().max_examples // 10),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(
