@@ -16,6 +16,7 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import fsspec
 import pyarrow as pa
@@ -38,23 +39,16 @@ IN_FLIGHT = 32 << 20
 """Bytes of tables that are asked for side by side, where that is faster."""
 
 
-@dataclass(frozen=True)
-class Written:
-    """What must be known of a file to read its tables.
+class Written(TypedDict):
+    """What must be known of a file to read its tables; as plain as receipts are.
 
     Attributes:
         checksum: of the file.
-        records: of its tables, in their order; hexadecimal, for receipts.
+        records: of its tables, in their order; hexadecimal.
     """
 
     checksum: str
     records: str
-
-    def record(self, number: int) -> tuple[int, int, int]:
-        """Return offset, length and XXH3 of a table."""
-        start = 2 * _RECORD.size * number
-        text = self.records[start : start + 2 * _RECORD.size]
-        return _RECORD.unpack(bytes.fromhex(text))
 
 
 Index = Mapping[str, Written]
@@ -97,7 +91,7 @@ class Scratch:
             offset += content.size
         whole = b"".join(contents)
         put(self.filesystem, self.path(name), whole)
-        return Written(checksum(whole), b"".join(records).hex())
+        return {"checksum": checksum(whole), "records": b"".join(records).hex()}
 
     def read(
         self, wanted: Iterable[tuple[str, int]], index: Index
@@ -111,7 +105,7 @@ class Scratch:
         Raises:
             DamagedScratch: a file is missing, or these bytes of it were altered.
         """
-        found = ((name, *index[name].record(number)) for name, number in wanted)
+        found = ((name, *_record(index[name], number)) for name, number in wanted)
         if isinstance(self.filesystem, LocalFileSystem):
             for name, offset, length, digest in found:
                 try:
@@ -150,7 +144,9 @@ class Scratch:
     def is_intact(self, name: str, written: Written) -> bool:
         """Tell whether a file is still as :meth:`write` left it."""
         try:
-            return checksum(get(self.filesystem, self.path(name))) == written.checksum
+            return (
+                checksum(get(self.filesystem, self.path(name))) == written["checksum"]
+            )
         except OSError:
             return False
 
@@ -200,6 +196,13 @@ class Scratch:
 
     def _is_link(self, path: str) -> bool:
         return isinstance(self.filesystem, LocalFileSystem) and os.path.islink(path)
+
+
+def _record(written: Written, number: int) -> tuple[int, int, int]:
+    """Return offset, length and XXH3 of a table."""
+    start = 2 * _RECORD.size * number
+    text = written["records"][start : start + 2 * _RECORD.size]
+    return _RECORD.unpack(bytes.fromhex(text))
 
 
 def _serialised(table: pa.Table) -> pa.Buffer:

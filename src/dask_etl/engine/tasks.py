@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Reduction, reductions_in
-from dask_etl.engine.scratch import Index, Scratch, Written
+from dask_etl.engine.scratch import Index, Scratch
 from dask_etl.storage.files import checksum, get
 from dask_etl.storage.parts import PartFile, PartWriter
 
@@ -66,13 +66,12 @@ class Stage:
             name: asdict(writer.write(_as(tables.pop(name), schema), number))
             for name, (writer, schema) in self.parts.items()
         }
-        written = {name: asdict(each) for name, each in partials.items()}
-        receipt = {"parts": parts, "partials": written}
+        receipt = {"parts": parts, "partials": partials}
         self.scratch.write_receipt(receipt_name, receipt)
-        return {"parts": parts, "index": written}
+        return {"parts": parts, "index": partials}
 
     def _is_intact(self, receipt: dict[str, dict]) -> bool:
-        for name, written in _index(receipt["partials"]).items():
+        for name, written in receipt["partials"].items():
             if not self.scratch.is_intact(name, written):
                 return False
         for name, (writer, _) in self.parts.items():
@@ -99,7 +98,7 @@ class Stage:
             return value
         name = self.inputs[reduction]
         wanted = ((_result(name, b), number) for b in range(reduction.split_out))
-        return pa.concat_tables(self.scratch.read(wanted, _index(value["index"])))
+        return pa.concat_tables(self.scratch.read(wanted, value["index"]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,13 +135,13 @@ class Merge:
         reduction = self.reduction
         if reduction.scatter and (done := self._done(bucket)):
             return {"index": done}
-        partials = self.scratch.read(self._partials(bucket), _index(barrier["index"]))
+        partials = self.scratch.read(self._partials(bucket), barrier["index"])
         merged = _fold(reduction, partials)
         if reduction.scatter:
             result = _result(self.name, bucket)
             counts = [count for _, count in self.stages]
             scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
-            index = {result: asdict(self.scratch.write(result, scattered))}
+            index = {result: self.scratch.write(result, scattered)}
             self.scratch.write_receipt(f"{result}.json", index)
             return {"index": index}
         if reduction.aggregate is not None:
@@ -156,24 +155,18 @@ class Merge:
             return merged
         return asdict(self.writer.write(merged, bucket))
 
-    def _done(self, bucket: int) -> dict | None:
+    def _done(self, bucket: int) -> Index | None:
         """Return what an earlier attempt wrote of a bucket, if it is intact."""
         result = _result(self.name, bucket)
-        receipt = self.scratch.receipt(f"{result}.json") or {}
-        index = _index(receipt)
+        index = self.scratch.receipt(f"{result}.json") or {}
         if result in index and self.scratch.is_intact(result, index[result]):
-            return receipt
+            return index
         return None
 
     def _partials(self, bucket: int) -> Iterator[tuple[str, int]]:
         for stage, count in self.stages:
             for number in range(count):
                 yield _partial(stage, self.reduction, number), bucket
-
-
-def _index(noted: Mapping[str, Mapping[str, str]]) -> Index:
-    """Read what a receipt, or a task's result, notes of scratch files."""
-    return {name: Written(**written) for name, written in noted.items()}
 
 
 def _fold(reduction: Reduction, partials: Iterator[pa.Table]) -> pa.Table:
