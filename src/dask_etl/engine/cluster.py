@@ -45,12 +45,11 @@ class Cluster:
         for values in (settings.config, dask.config.collect_env()):
             dask.config.update(dask.config.config, values, priority="new")
         self._started: Any = None
-        self._ships = settings.ship_code
+        self._ships = settings.is_elsewhere and settings.ship_code
         if settings.is_elsewhere:
             found = needs() if needs else Needs()
             self.client, self._started = attach(settings, found)
             return
-        self._ships = False
         from distributed import Client
 
         options = sized(settings.local_cluster, settings.allow_insecure)

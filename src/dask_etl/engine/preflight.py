@@ -63,11 +63,12 @@ def check(
     _check_python(client, name)
     libraries = [*LIBRARIES, *needs.packages]
     here = probe(PACKAGE, libraries)
-    found = _probe(client, name, libraries, ())
-    if ship_code and any(there["code"] != here["code"] for there in found.values()):
-        _ship(client, name, here["code"])
-    if needs.modules or ship_code:
-        found = _probe(client, name, libraries, needs.modules)
+    if ship_code:
+        # Modules are not imported yet: those that are there may be replaced.
+        found = _probe(client, name, libraries, ())
+        if any(there["code"] != here["code"] for there in found.values()):
+            _ship(client, name, here["code"])
+    found = _probe(client, name, libraries, needs.modules)
     _refuse(name, {where: [*_faults(here, there)] for where, there in found.items()})
 
 
