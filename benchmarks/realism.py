@@ -8,6 +8,7 @@ prints a Markdown table: each fact, what is asked for, and what the data have.
 
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, time, timedelta
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,8 @@ from dask_etl.pipelines.data_generation.generator import (
     generate_partition,
     partition_count,
 )
-from dask_etl.retail.parameters import Generation
+from dask_etl.retail.parameters import Cleaning, Currency, Generation
+from dask_etl.retail.rules import broken_rules, is_rejected
 
 ROWS = 1_000_000
 LINES_PER_CUSTOMER = 20
@@ -45,18 +47,12 @@ def good_rows(generation: Generation) -> pd.DataFrame:
         generate_partition(generation, index)["raw_transactions"]
         for index in range(partition_count(generation))
     ]
-    rows = pa.concat_tables(parts).to_pandas()
-    last = pd.Timestamp(generation.end, tz="UTC") + pd.Timedelta(days=1)
-    good = (
-        rows["transaction_id"].notna()
-        & rows["customer_id"].notna()
-        & rows["amount"].between(0, 1e9, inclusive="right")
-        & rows["quantity"].between(1, 1e6)
-        & rows["timestamp"].between(pd.Timestamp("1900-01-01", tz="UTC"), last)
-        & rows["discount"].fillna(0).between(0, 1)
-        & rows["rating"].fillna(3).between(1, 5)
+    generated = pa.concat_tables(parts).combine_chunks()
+    last = datetime.combine(generation.end, time(), UTC) + timedelta(days=1)
+    good = ~is_rejected(broken_rules(generated, last, Cleaning(), Currency()))
+    rows = (
+        generated.filter(pa.array(good)).to_pandas().drop_duplicates("transaction_id")
     )
-    rows = rows[good].drop_duplicates("transaction_id")
     return rows.assign(
         value=rows["amount"] * (1 - rows["discount"].fillna(0)) * rows["quantity"],
         day=rows["timestamp"].dt.floor("D"),
