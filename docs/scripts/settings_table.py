@@ -3,7 +3,7 @@
 All is read from the models: kinds, bounds and descriptions, and defaults from conf/base.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -57,27 +57,20 @@ def configured() -> dict[str, Any]:
     return {**said, "dask": yaml.safe_load((base / "dask.yml").read_text())}
 
 
-def settings() -> Iterator[tuple[str, str, str, str, str]]:
+def settings(
+    groups: Iterable[str] = tuple(sorted(MODELS)),
+) -> Iterator[tuple[str, str, str, str, str]]:
     """Each setting's name, kind, default, bounds if a number has any, and meaning."""
     values = configured()
-    for group in sorted(MODELS):
+    for group in groups:
         yield from _settings(MODELS[group], group, values.get(group, {}))
 
 
 def table(groups: str) -> str:
     """Write the Markdown table of the settings of some groups, e.g. ``clock etl``."""
-    head = ("setting", "kind", "default", "bounds", "meaning")
-    chosen = [
-        row
-        for group in groups.split()
-        for row in settings()
-        if row[0].startswith(f"`{group}.")
-    ]
-    lines = [head, ("---",) * len(head), *chosen]
-    return "\n".join(
-        f"|{'---|' * len(head)}" if line[0] == "---" else f"| {' | '.join(line)} |"
-        for line in lines
-    )
+    rows = (f"| {' | '.join(row)} |" for row in settings(groups.split()))
+    head = ("| setting | kind | default | bounds | meaning |", "|---|---|---|---|---|")
+    return "\n".join((*head, *rows))
 
 
 def _settings(

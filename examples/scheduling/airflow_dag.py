@@ -48,7 +48,8 @@ def dag(env: str, project: str, schedule: str, names: tuple[str, ...] = DAILY) -
     def tables(found: set[str]) -> set[str]:
         return {name.partition("@")[0] for name in found}
 
-    pipelines = {name: register_pipelines()[name] for name in names}
+    registered = register_pipelines()
+    pipelines = {name: registered[name] for name in names}
     edges = [
         f"    {first} >> {then}"
         for first, writes in pipelines.items()
