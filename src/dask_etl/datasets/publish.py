@@ -8,7 +8,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.datasets.table import TableDataset
 from dask_etl.engine.execution import execute
@@ -210,12 +209,13 @@ def _scratch(
     """Open the scratch folder of these lazy tables, beside the first of them."""
     if not lazies:
         return None
-    home = _scratch_home(next(iter(lazies)))
+    first = next(iter(lazies))
+    home = _scratch_home(first)
     scratch = Scratch(home.filesystem, home.path(fingerprint(lazies.values())))
     receipt = scratch.receipt(ATTEMPT)
     if not (resume and receipt) or _is_committed(receipt["attempt"], attempts):
         home.clear()
-        if isinstance(home.filesystem, LocalFileSystem):
+        if first.store.location.is_local:
             home.filesystem.makedirs(scratch.folder, exist_ok=True)
     return scratch
 

@@ -106,14 +106,11 @@ def from_files(
     with dask.config.set({"dataframe.convert-string": False}):
         empty = read(())
         # Other labels of a partition are known when it is read, not before.
-        unknown = [name for name in empty.columns if name not in read.labels]
-        meta = clear_known_categories(empty, cols=_categorical(empty[unknown]))
+        categorical = empty.select_dtypes("category").columns
+        unknown = [name for name in categorical if name not in read.labels]
+        meta = clear_known_categories(empty, cols=unknown)
         made = dd.from_map(read, partitions or [()], meta=meta, label=label)
         return with_lengths(made)
-
-
-def _categorical(frame: pd.DataFrame) -> list[str]:
-    return [*frame.select_dtypes("category").columns]
 
 
 def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
