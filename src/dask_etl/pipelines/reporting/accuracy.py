@@ -12,7 +12,6 @@ from dask_etl.wording import counted
 
 Parts = Sequence[Callable[[], pd.DataFrame]]
 
-_NUMBERS = {rule: number for number, rule in enumerate(RULES)}
 _COUNTS = ("planted", "found", "both")
 
 
@@ -55,25 +54,32 @@ def measure_rules(
 
 def _pairs_by_file(parts: Parts, rules: str) -> Iterator[tuple[str, np.ndarray]]:
     """Yield each file that has pairs, and these as numbers: row × rules + rule."""
-    file, held = None, []
+    file: str | None = None
+    held: list[np.ndarray] = []
     for read in parts:
-        rows = read()[["source_file", "source_row", rules]].explode(rules)
-        numbers = rows[rules].astype(object).map(_NUMBERS).to_numpy(np.int64)
-        pairs = rows["source_row"].to_numpy(np.int64) * len(RULES) + numbers
-        names = rows["source_file"].astype(object).to_numpy()
-        edges = np.flatnonzero(names[1:] != names[:-1]) + 1
-        for some, named in zip(
-            np.split(pairs, edges), np.split(names, edges), strict=True
-        ):
-            if not len(some):
-                continue
-            if named[0] != file and held:
-                yield str(file), np.concatenate(held)
+        rows = read()
+        if not len(rows):
+            continue
+        # Of each row its rules, one behind the other: a rule, or a list of them.
+        broken, times = rows[rules], np.int64(1)
+        if rules == "reasons":
+            times = broken.map(len).to_numpy(np.int64)
+            broken = np.concatenate(broken.to_numpy())
+        numbers = pd.Categorical(broken, categories=RULES).codes
+        pairs = np.repeat(rows["source_row"].to_numpy(np.int64), times) * len(RULES)
+        pairs += numbers
+        codes, files = pd.factorize(rows["source_file"])
+        codes = np.repeat(codes, times)
+        edges = np.flatnonzero(np.diff(codes)) + 1
+        for start, some in zip([0, *edges], np.split(pairs, edges), strict=True):
+            name = str(files[codes[start]])
+            if file is not None and name != file:
+                yield file, np.concatenate(held)
                 held = []
-            file = named[0]
+            file = name
             held.append(some)
-    if held:
-        yield str(file), np.concatenate(held)
+    if file is not None:
+        yield file, np.concatenate(held)
 
 
 def _add(
