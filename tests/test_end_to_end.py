@@ -176,6 +176,19 @@ def test_the_ledger_finds_just_what_the_generator_spoiled(whole_run):
     assert truth == {rule: pc.sum(ledger[rule]).as_py() for rule in schema.RULES}
 
 
+def test_every_rule_finds_the_rows_that_were_spoiled_for_it_and_no_others(whole_run):
+    project, _ = whole_run
+    accuracy = project.table("rule_accuracy").to_pandas()
+    assert accuracy["rule"].tolist() == list(schema.RULES)
+    assert (accuracy["planted"] > 0).all()
+    assert (accuracy[["precision", "recall"]] == 1.0).all(axis=None)
+    report = assert_reported(project)
+    assert "| `missing_amount` |" in report
+    assert "planted defects and nothing else." in report
+    page = (project.data / "08_reporting" / "report.html").read_text()
+    assert 'id="accuracy-table"' in page
+
+
 def test_the_money_of_every_view_is_the_same(whole_run):
     project, _ = whole_run
     clean = project.table("dask.clean_transactions")
@@ -204,7 +217,8 @@ def test_the_run_measured_every_node(whole_run):
 def test_a_run_leaves_nothing_but_tables_and_reports(whole_run):
     project, _ = whole_run
     shape = re.compile(
-        r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics|run_history))/"
+        r"(0[137]_\w+/.+|08_reporting/(verification|run_metrics|run_history|"
+        r"rule_accuracy))/"
         r"(part-\d{5}-[0-9a-f]{8}-[0-9a-f]{16}\.parquet|_delta_log/\d{20}\.json|_writer\.lock)"
         r"|08_reporting/(\w+\.png|report\.(md|html))|release\.(json|lock)"
         # Of runs longer than half a minute, on a slow machine.

@@ -133,5 +133,7 @@ def test_from_a_folder_of_the_project_the_project_runs(project):
     assert process.returncode == 0, process.stderr
     assert project.table("generation_truth").num_rows > 0
     assert not list(below.iterdir())
-    assert "raw_transactions 10, generation_truth 12 (v0)" in process.stderr
+    assert (
+        "raw_transactions 10, generation_truth 12, generated_defects" in process.stderr
+    )
     assert "Kedro project" not in process.stderr

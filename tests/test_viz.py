@@ -82,7 +82,12 @@ def test_the_layers_stand_in_the_order_of_the_story(graph):
 def test_every_stored_dataset_is_in_its_layer(graph):
     layers = graph.layers()
     assert layers.pop(None) == IN_MEMORY
-    assert layers["raw"] == {"raw_transactions", "generation_truth"}
+    assert layers["raw"] == {
+        "raw_transactions",
+        "generation_truth",
+        "generated_defects",
+        "generated_defects_by_part",
+    }
     analyses = {
         name.partition(".")[2]
         for name in register_pipelines()["analytics"].all_outputs()

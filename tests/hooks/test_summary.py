@@ -24,7 +24,10 @@ def test_a_run_says_what_it_wrote_and_one_that_is_to_be_quiet_says_nothing(
     [summary] = said(caplog)
     first, *lines = summary.splitlines()
     assert first.startswith("Done in ")
-    assert lines == ["  Tables          raw_transactions 40, generation_truth 12 (v0)"]
+    assert lines == [
+        "  Tables          raw_transactions 40, generation_truth 12, "
+        "generated_defects 1 (v0)"
+    ]
     caplog.clear()
     project.run(
         "data_generation", params={"generation": {"rows": 40}, "progress": False}

@@ -457,6 +457,21 @@ GENERATION_TRUTH = Table(
 )
 """What the generator injected: one row per rule that it breaks on purpose."""
 
+GENERATED_DEFECTS = Table(
+    "generated_defects",
+    pa.schema(
+        [
+            _required("source_file", LABEL),
+            _required("source_row", pa.int64()),
+            _required("rule", LABEL),
+        ]
+    ),
+    key=("source_file", "source_row", "rule"),
+    labels={"rule": RULES},
+)
+"""Which rows they are, and the rule that each breaks; in raw order. Of duplicates it is
+the later copy."""
+
 VERIFICATION = Table(
     "verification",
     pa.schema(
@@ -472,6 +487,23 @@ VERIFICATION = Table(
     key=("table",),
 )
 """One row per table of both engines: are they the same, value by value?"""
+
+RULE_ACCURACY = Table(
+    "rule_accuracy",
+    pa.schema(
+        [
+            _required("rule", pa.string()),
+            _required("planted", pa.int64()),
+            _required("found", pa.int64()),
+            _required("both", pa.int64()),
+            pa.field("precision", pa.float64()),
+            pa.field("recall", pa.float64()),
+        ]
+    ),
+    key=("rule",),
+)
+"""One row per rule that rejects rows, of generated data: ``precision`` = both ÷ found,
+``recall`` = both ÷ planted; what is divided by 0 is null. No rows for other data."""
 
 RUN_HISTORY = Table(
     "run_history",

@@ -37,7 +37,12 @@ def number_in(name: str) -> int:
 
 def stable_name(name: str) -> str:
     """Return the name by which people know a part: the same whoever wrote it when."""
-    return f"part-{number_in(name):05d}.parquet" if is_ours(name) else name
+    return name_of_part(number_in(name)) if is_ours(name) else name
+
+
+def name_of_part(number: int) -> str:
+    """Return the stable name of a part of ours, by its place in its table."""
+    return f"part-{number:05d}.parquet"
 
 
 def attempt_in(name: str) -> str | None:

@@ -15,7 +15,7 @@ from dask_etl.pipelines.data_generation.generator import (
 from dask_etl.pipelines.data_generation.lines import transaction_ids
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Defects, Generation, Missing
-from dask_etl.retail.tables import GENERATION_TRUTH
+from dask_etl.retail.tables import GENERATED_DEFECTS, GENERATION_TRUTH
 
 CLEAN = Defects(**dict.fromkeys(Defects.model_fields, 0))
 DIRTY = Defects(**dict.fromkeys(Defects.model_fields, 0.06))
@@ -160,6 +160,7 @@ def test_tables_have_their_schemas():
     assert parts["raw_transactions"].schema.names == schema.raw().names
     assert parts["raw_transactions"].cast(schema.raw()).schema == schema.raw()
     assert parts["truth"].schema == GENERATION_TRUTH.schema
+    assert parts["defects"].schema == GENERATED_DEFECTS.schema
     defects = parts["truth"]["defect"].to_pylist()
     assert defects == list(Defects.model_fields)
 
@@ -199,6 +200,19 @@ def test_truth_is_what_the_rules_catch(rows_per_partition):
         rows=100_000, rows_per_partition=rows_per_partition, defects=DIRTY
     )
     assert caught(generation) == truth(generation)
+
+
+def test_every_spoiled_row_is_named_with_its_rule():
+    generation = Generation(rows=30_000, rows_per_partition=9_000, defects=DIRTY)
+    named = pd.concat(
+        [part["defects"].to_pandas().astype(object) for part in partitions(generation)]
+    )
+    number = named["source_file"].str.extract(r"^part-(\d{5})\.parquet$")[0].astype(int)
+    rows = number * generation.rows_per_partition + named["source_row"]
+    broken = broken_rules(frame(generation)).stack()
+    expected = set(broken[broken].index)
+    assert len(named) == len(expected) > 10_000
+    assert set(zip(rows, named["rule"], strict=True)) == expected
 
 
 def test_defects_have_their_shares():

@@ -16,6 +16,7 @@ from dask_etl.retail.tables import (
     MONTHLY_SALES,
     REGION_PERFORMANCE,
     ROW_LEDGER,
+    RULE_ACCURACY,
     SEGMENT_SUMMARY,
     WEEKDAY_PATTERN,
 )
@@ -203,6 +204,18 @@ def ledger(files=20):
     return table
 
 
+def accuracy():
+    """A rule that missed rows, one that found too many, others that saw none."""
+    table = pd.DataFrame(
+        {"rule": schema.RULES, "planted": 0, "found": 0, "both": 0},
+    ).set_index("rule")
+    table.loc["non_positive_amount"] = [50_000, 40_000, 40_000]
+    table.loc["duplicate_transaction_id"] = [100_000, 125_000, 100_000]
+    table["precision"] = table["both"] / table["found"]
+    table["recall"] = table["both"] / table["planted"]
+    return table.reset_index()
+
+
 def node_record(pipeline, node, second, wall, peak, **values):
     noon = datetime(2025, 1, 3, 12, tzinfo=UTC)
     return {
@@ -271,6 +284,7 @@ def tables_of(regions=7, categories=8, months=25, segment_count=10, seed=1):
         ),
         "currency": Currency(label="US$"),
         "row_ledger": ledger(),
+        "rule_accuracy": accuracy(),
         "run_metrics": metrics(),
     }
 
@@ -292,6 +306,7 @@ def empty_tables():
         "orders": pd.DataFrame({"counted": ["lines"], "orders": [0]}),
         "currency": Currency(),
         "row_ledger": empty(ROW_LEDGER.schema),
+        "rule_accuracy": empty(RULE_ACCURACY.schema),
         "run_metrics": empty(RUN_METRICS.schema),
     }
 

@@ -19,7 +19,13 @@ from dask_etl.pipelines.reporting.page.tables import MOST, cell, shown
 from dask_etl.pipelines.reporting.samples import SAMPLES, sample_rejected
 from dask_etl.pipelines.reporting.style import percent
 from dask_etl.retail.schema import RULES
-from dask_etl.retail.tables import COMPARED, DAILY_SALES, RUN_HISTORY, VERIFICATION
+from dask_etl.retail.tables import (
+    COMPARED,
+    DAILY_SALES,
+    RULE_ACCURACY,
+    RUN_HISTORY,
+    VERIFICATION,
+)
 from dask_etl.tables import Table
 from support.browser import browser
 from support.good_rows import CALENDAR, CURRENCY
@@ -159,6 +165,8 @@ def test_it_holds_what_it_is_for(usual):
         "10,000,000 rows read = 9,852,000 kept + 148,000 rejected (1.5 %)",
         "✓ Every rule rejects about as many",
         "non_positive_amount (20 rows)",
+        "Of 150,000 planted defects the rules missed 10,000",
+        "<td>80.00 %</td>",
         "The last 5 runs",
         "All 16 tables of both engines are identical",
         "Dask is 4.1 times as fast as pandas",
@@ -177,6 +185,7 @@ def test_what_data_say_is_never_taken_for_markup(normal):
     regions = normal["regions"].assign(region=bad)
     text = page(
         normal,
+        rule_accuracy=empty(RULE_ACCURACY),
         regions=regions,
         rejected_samples=samples,
         # And without the other engine.
@@ -188,6 +197,7 @@ def test_what_data_say_is_never_taken_for_markup(normal):
     assert text.count("<script>") == 1
     assert "Not compared: the pandas engine did not run." in text
     assert 'id="verification-table"' not in text
+    assert 'id="accuracy-table"' not in text
     assert 'id="cost-table"' in text
 
 

@@ -4,6 +4,7 @@ import pytest
 from dask_etl.pipelines import verification
 from dask_etl.pipelines.reporting.pipeline import create_pipeline
 from dask_etl.pipelines.reporting.report import (
+    accuracy_summary,
     ledger_summary,
     performance_summary,
     render_report,
@@ -37,6 +38,7 @@ def test_report_is_complete_and_well_formed(case):
         if output.endswith("_plot")
     }
     assert all(f"({plot}.png)" in text for plot in plots)
+    assert ("| Precision |" in text) == (len(case["rule_accuracy"]) > 0)
     assert "nan" not in text
     blocks = [block.split("\n") for block in text.split("\n\n") if block[0] == "|"]
     for block in blocks:
@@ -57,6 +59,20 @@ def test_ledger_balances_in_words(normal):
 def test_ledger_that_does_not_balance_says_so(normal):
     ledger = normal["row_ledger"].assign(rows_kept=1)
     assert "rows read ≠ 20 kept" in ledger_summary(ledger)
+
+
+def test_precision_and_recall_are_told_where_they_are_known(normal):
+    finding, table = accuracy_summary(normal["rule_accuracy"])
+    assert finding == (
+        "Of 150,000 planted defects the rules missed 10,000, and they found 25,000 that "
+        "nobody planted."
+    )
+    assert (
+        "| `non_positive_amount` | 50,000 | 40,000 | 40,000 | 100.00% | 80.00% |"
+        in table
+    )
+    assert "| `missing_amount` | 0 | 0 | 0 | n/a | n/a |" in table
+    assert accuracy_summary(normal["rule_accuracy"].iloc[:0]) == []
 
 
 def test_files_that_stand_out_are_named(normal):
@@ -102,6 +118,9 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
     assert both.inputs() - tables == {
         "params:calendar",
         "params:currency",
+        "generated_defects_by_part",
+        "params:cleaning",
+        "rejected_reasons_by_part",
         "rejected_transactions_by_part",
         "parameters",
         "run_facts",

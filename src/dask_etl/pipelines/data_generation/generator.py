@@ -15,6 +15,7 @@ from dask_etl.pipelines.data_generation import profiles as shop
 from dask_etl.pipelines.data_generation.defects import (
     GOOD,
     NAMES,
+    NEAR_DUPLICATE,
     copy_near_duplicates,
     draw_kinds,
     replay_lines,
@@ -27,6 +28,7 @@ from dask_etl.pipelines.data_generation.lines import (
 )
 from dask_etl.retail import schema, tables
 from dask_etl.retail.parameters import Generation
+from dask_etl.storage.names import name_of_part
 
 _BLOCK = 1 << 15
 """Lines drawn at a time: few enough that the work stays in the processor's cache."""
@@ -50,7 +52,7 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
     Returns:
         ``raw_transactions``: the rows in order of arrival, with the columns of
         ``schema.raw()``; categories and regions are dictionary-encoded.
-        ``truth``: rows of this partition by defect.
+        ``truth``: rows of this partition by defect. ``defects``: which rows they are.
     """
     # No rows at all still make one, empty, partition: a table with its types.
     if not 0 <= index < max(partition_count(generation), 1):
@@ -70,6 +72,7 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
     return {
         "raw_transactions": _raw_table(generation, lines),
         "truth": _truth(kinds),
+        "defects": _defects(kinds, index),
     }
 
 
@@ -119,4 +122,16 @@ def _truth(kinds: np.ndarray) -> pa.Table:
     rows = np.bincount(kinds, minlength=len(NAMES) + 1)[1 : len(NAMES) + 1]
     return pa.table(
         {"defect": list(NAMES), "rows": rows}, schema=tables.GENERATION_TRUTH.schema
+    )
+
+
+def _defects(kinds: np.ndarray, index: int) -> pa.Table:
+    rows = np.flatnonzero((kinds != GOOD) & (kinds != NEAR_DUPLICATE))
+    file = pa.DictionaryArray.from_arrays(
+        np.zeros(len(rows), np.int32), [name_of_part(index)]
+    )
+    rules = pa.DictionaryArray.from_arrays(kinds[rows].astype(np.int32) - 1, NAMES)
+    return pa.table(
+        {"source_file": file, "source_row": rows, "rule": rules},
+        schema=tables.GENERATED_DEFECTS.schema,
     )

@@ -7,16 +7,20 @@ import pyarrow as pa
 
 from dask_etl.engine.partitions import Partitions, Parts, Reduction
 from dask_etl.retail.parameters import Generation
-from dask_etl.retail.tables import GENERATION_TRUTH, RAW_TRANSACTIONS
+from dask_etl.retail.tables import (
+    GENERATED_DEFECTS,
+    GENERATION_TRUTH,
+    RAW_TRANSACTIONS,
+)
 
 from .generator import generate_partition, partition_count
 
 
-def generate(generation: Generation) -> tuple[Parts, Reduction]:
+def generate(generation: Generation) -> tuple[Parts, Reduction, Parts]:
     """Generate retail transactions, a part per partition, and count their defects.
 
     Returns:
-        Lazy ``raw_transactions`` and ``generation_truth``.
+        Lazy ``raw_transactions``, ``generation_truth`` and ``generated_defects``.
     """
     partitions = Partitions(
         range(max(partition_count(generation), 1)),
@@ -27,6 +31,7 @@ def generate(generation: Generation) -> tuple[Parts, Reduction]:
     return (
         partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),
         partitions.reduction("truth", add_truths, schema=GENERATION_TRUTH.schema),
+        partitions.parts("defects", GENERATED_DEFECTS.schema),
     )
 
 

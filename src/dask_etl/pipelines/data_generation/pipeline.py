@@ -6,13 +6,17 @@ from .nodes import generate
 
 
 def create_pipeline(**kwargs) -> Pipeline:
-    """Generate ``raw_transactions`` and the count of what is wrong with them."""
+    """Generate ``raw_transactions`` and what is wrong with them."""
     return Pipeline(
         [
             Node(
                 func=generate,
                 inputs="params:generation",
-                outputs=["raw_transactions@dask", "generation_truth"],
+                outputs=[
+                    "raw_transactions@dask",
+                    "generation_truth",
+                    "generated_defects",
+                ],
                 name="generate",
             )
         ],

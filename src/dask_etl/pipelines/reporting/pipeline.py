@@ -6,6 +6,7 @@ from kedro.pipeline import Node, Pipeline
 
 from dask_etl.pipelines.verification.nodes import require_identical
 
+from .accuracy import measure_rules
 from .figures import (
     business_insights,
     category_revenue,
@@ -110,12 +111,24 @@ def _nodes() -> list[Node]:
             name="plot_business_insights",
         ),
         Node(
+            func=measure_rules,
+            inputs=[
+                "generated_defects_by_part",
+                "rejected_reasons_by_part",
+                "dask.row_ledger",
+                "params:cleaning",
+            ],
+            outputs="rule_accuracy",
+            name="measure_rules",
+        ),
+        Node(
             func=render_report,
             inputs={
                 **ANALYSES,
                 "customers": "dask.customer_summary",
                 "orders": "dask.order_summary",
                 "row_ledger": "dask.row_ledger",
+                "rule_accuracy": "rule_accuracy",
                 "verification": "verification",
                 "run_metrics": "run_metrics",
             },
@@ -149,6 +162,7 @@ def _nodes() -> list[Node]:
                 "customers": "dask.customer_summary",
                 "orders": "dask.order_summary",
                 "row_ledger": "dask.row_ledger",
+                "rule_accuracy": "rule_accuracy",
                 "rejected_samples": "rejected_samples",
                 "run_history": "run_history",
                 "run_metrics": "run_metrics",

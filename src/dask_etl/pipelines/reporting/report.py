@@ -7,6 +7,7 @@ from dask_etl.retail.schema import RULES
 from dask_etl.wording import number
 
 from . import findings
+from .accuracy import accuracy_finding
 from .performance import latest_runs, performance_finding, ratio, totals
 from .style import percent
 
@@ -20,6 +21,7 @@ COMPARED = {"wall_seconds", "cpu_seconds", "peak_memory_mb"}
 def render_report(
     *,
     row_ledger: pd.DataFrame,
+    rule_accuracy: pd.DataFrame,
     verification: pd.DataFrame,
     run_metrics: pd.DataFrame,
     regions: pd.DataFrame,
@@ -57,6 +59,7 @@ def render_report(
         "![Business insights](business_insights.png)",
         "## Where the rows went",
         ledger_summary(row_ledger),
+        *accuracy_summary(rule_accuracy),
         "## Do both engines agree?",
         verification_summary(verification),
         "## What the engines cost",
@@ -150,6 +153,23 @@ def ledger_summary(row_ledger: pd.DataFrame) -> str:
         f"{text} A row that broke several rules counts under each.\n\n{reasons}"
         f"{_worst_files(row_ledger)}"
     )
+
+
+def accuracy_summary(rule_accuracy: pd.DataFrame) -> list[str]:
+    """How well the rules found what was planted; nothing where nothing is known."""
+    if rule_accuracy.empty:
+        return []
+    rows = [
+        (
+            f"`{row.rule}`",
+            *(f"{count:,}" for count in (row.planted, row.found, row.both)),
+            _or_na("{:.2%}".format, row.precision),
+            _or_na("{:.2%}".format, row.recall),
+        )
+        for row in rule_accuracy.itertuples()
+    ]
+    heads = ["Rule", "Planted", "Found", "Both", "Precision", "Recall"]
+    return [f"{accuracy_finding(rule_accuracy)}.", _table(heads, rows)]
 
 
 def _worst_files(row_ledger: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dask_etl.pipelines.reporting import history
+from dask_etl.pipelines.reporting.accuracy import accuracy_finding
 from dask_etl.pipelines.reporting.page import svg
 from dask_etl.pipelines.reporting.page.head import RUNS
 from dask_etl.pipelines.reporting.page.tables import shown
@@ -80,6 +81,15 @@ def quality_of(
             if len(rows)
         ],
     }
+
+
+def accuracy_of(rule_accuracy: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how well the rules found what was planted; None where nothing is known."""
+    if rule_accuracy.empty:
+        return None
+    caption = "Precision and recall of the rules, on what the generator planted"
+    table = shown(rule_accuracy, "accuracy-table", caption)
+    return {**table, "summary": accuracy_finding(rule_accuracy)}
 
 
 def _files(row_ledger: pd.DataFrame) -> dict[str, Any] | None:

@@ -10,7 +10,11 @@ import pandas as pd
 
 from dask_etl.pipelines.reporting.page.analyses import analyses, customers_section
 from dask_etl.pipelines.reporting.page.head import facts, tiles
-from dask_etl.pipelines.reporting.page.quality import lineage_of, quality_of
+from dask_etl.pipelines.reporting.page.quality import (
+    accuracy_of,
+    lineage_of,
+    quality_of,
+)
 from dask_etl.pipelines.reporting.page.runs import (
     engines_of,
     environment_of,
@@ -36,6 +40,7 @@ def render_page(
     calendar: Calendar,
     currency: Currency,
     row_ledger: pd.DataFrame,
+    rule_accuracy: pd.DataFrame,
     rejected_samples: pd.DataFrame,
     run_history: pd.DataFrame,
     run_metrics: pd.DataFrame,
@@ -50,6 +55,7 @@ def render_page(
         calendar: whose days they are.
         currency: what amounts are in.
         row_ledger: what became of the rows.
+        rule_accuracy: how well the rules found what was planted; may be empty.
         rejected_samples: some of the rejected rows.
         run_history: this run, the last row, and those before.
         run_metrics: what runs cost; may be empty.
@@ -101,7 +107,7 @@ def render_page(
             {"id": "quality", "text": quality["finding"]},
         ],
         sections=sections,
-        quality=quality,
+        quality={**quality, "accuracy": accuracy_of(rule_accuracy)},
         lineage=Markup(lineage_of(row_ledger, categories, customers)),
         runs=runs_table(run_history),
         engines=engines_of(run_metrics, verification, Markup),

@@ -15,7 +15,10 @@ MOST = 250
 TALL = 14
 """Rows beyond which a table is scrolled in a frame of its own."""
 
-_SHARES = ("share", "rate", "retention", "year_on_year", "month_on_month")
+_SHARES = (
+    *("share", "rate", "retention", "year_on_year", "month_on_month"),
+    *("precision", "recall"),
+)
 _MONEY = ("revenue", "monetary", "moving_average")
 _INDICES = ("index", "rating", "frequency", "gini", "recency_days", "seconds")
 
