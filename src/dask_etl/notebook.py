@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,8 @@ import pandas as pd
 
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
 from dask_etl.datasets.table import of_one_release
+from dask_etl.dictionary import DataDictionary
 from dask_etl.errors import ExplainedError
-
-_SECTION = re.compile(r"^### (\w+)\n\n(.*?)(?=^##)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
-_ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
-_TERSE = 20
-"""Characters of a sentence that says too little alone."""
 
 
 class NoSuchTable(ExplainedError, LookupError):
@@ -131,12 +125,12 @@ class Tables:
 
     Args:
         datasets: of the tables, by name.
-        dictionary: text of ``docs/data_dictionary.md``; empty where there is none.
+        dictionary: what they mean.
     """
 
-    def __init__(self, datasets: Mapping[str, Any], dictionary: str = ""):
+    def __init__(self, datasets: Mapping[str, Any], dictionary: DataDictionary):
         self._datasets = datasets
-        self._sections = dict(_SECTION.findall(dictionary))
+        self._dictionary = dictionary
 
     def tables(self, part: str = "") -> pd.DataFrame:
         """All tables: what they are, rows, size in MB, versions, when they were written.
@@ -156,11 +150,12 @@ class Tables:
             dataset = self._datasets[name]
             versions = dataset.versions()
             newest = versions[0] if versions else None
+            table = dataset.table.name if dataset.table else ""
             event = newest and dataset.session.state.events[newest.release]
             rows.append(
                 {
                     "table": name,
-                    "meaning": self._meaning(dataset),
+                    "meaning": self._dictionary.meaning(table),
                     "rows": newest and newest.rows,
                     "MB": newest and round(newest.bytes / 1e6, 2),
                     "versions": len(versions),
@@ -179,28 +174,18 @@ class Tables:
         check_name(name, self._datasets)
         dataset = self._datasets[name]
         schema = dataset.table.schema if dataset.table else dataset.content().schema
-        said = {row[0]: row[3] for row in _ROW.findall(self._section(dataset))}
+        said = self._dictionary.columns(dataset.table.name) if dataset.table else {}
         return Listing(
             [
                 {
                     "column": field.name,
                     "type": str(field.type),
                     "null": field.nullable,
-                    "meaning": said.get(field.name, "").replace("`", ""),
+                    "meaning": said.get(field.name, ""),
                 }
                 for field in schema
             ]
         ).set_index("column")
-
-    def _section(self, dataset: Any) -> str:
-        return self._sections.get(dataset.table.name, "") if dataset.table else ""
-
-    def _meaning(self, dataset: Any) -> str:
-        paragraph = self._section(dataset).partition("\n\n")[0].replace("\n", " ")
-        first, _, more = _LINK.sub(r"\1", paragraph).replace("`", "").partition(". ")
-        if len(first) < _TERSE and more:
-            first += ". " + more.partition(". ")[0]
-        return first.rstrip(".")
 
 
 _opened: list[Any] = []
@@ -256,8 +241,7 @@ def open_project(folder: Path | None = None, env: str | None = None) -> dict[str
     names = {*context.catalog.keys(), *datasets}
     for pipeline in pipelines.values():
         names |= pipeline.datasets()
-    dictionary = root / "docs" / "data_dictionary.md"
-    found = Tables(datasets, dictionary.read_text() if dictionary.is_file() else "")
+    found = Tables(datasets, DataDictionary.of_project(root))
     return {
         "catalog": Catalog(context.catalog, names),
         "client": cluster.client,

@@ -8,7 +8,7 @@ from dask_etl.hooks.progress import ProgressHooks
 from dask_etl.hooks.run_facts import RunFactsHooks
 from dask_etl.hooks.run_report import RunReportHooks
 from dask_etl.hooks.summary import SummaryHooks
-from dask_etl.hooks.viz_stats import VizStatsHooks
+from dask_etl.hooks.viz import VizContext, VizHooks
 
 __all__ = [
     "ClusterHooks",
@@ -19,5 +19,6 @@ __all__ = [
     "RunFactsHooks",
     "RunReportHooks",
     "SummaryHooks",
-    "VizStatsHooks",
+    "VizContext",
+    "VizHooks",
 ]
