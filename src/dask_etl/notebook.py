@@ -9,6 +9,8 @@ import atexit
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -106,18 +108,70 @@ def check_name(name: str, names: Iterable[str]) -> None:
 
 
 class Listing(pd.DataFrame):
-    """A frame that a notebook shows whole: all rows, and text in full."""
+    """A frame that is shown whole: all rows, text in full and to the left.
+
+    A notebook that somebody else ran, and that nobody has said is trusted, is shown
+    without style sheets: so each cell has its own style.
+    """
 
     @property
     def _constructor(self):
         return Listing
 
     def _repr_html_(self) -> str:
-        head = [
-            {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
+        cells = self._cells()
+        rows = [
+            "".join(
+                f'<{tag} style="text-align:{side};vertical-align:top{nowrap}">'
+                f"{escape(column[row])}</{tag}>"
+                for column, side, nowrap, tag in cells
+            )
+            for row in range(len(self) + 1)
         ]
-        styler = pd.DataFrame(self).style.format(na_rep="", thousands=",", precision=2)
-        return styler.set_table_styles(head).to_html()
+        head, *body = (f"<tr>{row}</tr>" for row in rows)
+        head = head.replace("<td", "<th").replace("</td", "</th")
+        return f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+
+    def __repr__(self) -> str:
+        columns = []
+        for column, side, *_ in self._cells():
+            width = max(map(len, column))
+            columns.append(
+                [f"{text:{'>' if side == 'right' else '<'}{width}}" for text in column]
+            )
+        return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+    def _cells(self) -> list[tuple[list[str], str, str, str]]:
+        """Return of each column its texts, its side, how it breaks and its tag."""
+        found = []
+        frame = pd.DataFrame(self).reset_index()
+        for place, name in enumerate(frame.columns):
+            values = frame[name]
+            number = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
+            texts = [str(name), *map(_text, values)]
+            short = max(map(len, texts)) <= _UNBROKEN
+            found.append(
+                (
+                    texts,
+                    "right" if number else "left",
+                    ";white-space:nowrap" if short else "",
+                    "td" if place else "th",
+                )
+            )
+        return found
+
+
+_UNBROKEN = 34
+"""Characters of the longest texts that stay in one line."""
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    whole = isinstance(value, Integral) and type(value) is not bool
+    return f"{value:,}" if whole else str(value)
 
 
 class Tables:
@@ -159,7 +213,7 @@ class Tables:
                     "rows": newest and newest.rows,
                     "MB": newest and round(newest.bytes / 1e6, 2),
                     "versions": len(versions),
-                    "written": event and event.released_at[:19],
+                    "written": event and event.released_at[:19].replace("T", " "),
                 }
             )
         frame = Listing(rows).astype({"rows": "Int64"})
