@@ -11,6 +11,7 @@ from dask_etl.hooks import (
     ProgressHooks,
     RunFactsHooks,
     RunReportHooks,
+    SelectionHooks,
     SummaryHooks,
     VizContext,
     VizHooks,
@@ -32,6 +33,7 @@ HOOKS = (
     ProgressHooks(),
     RunFactsHooks(),
     VizHooks(),
+    SelectionHooks(),
     ParameterHooks(),
 )
 
