@@ -379,7 +379,7 @@ def test_one_engine_alone_is_reported_on_and_its_runs_are_remembered(project):
     project.run("data_generation", params={"generation": {"rows": 3_000}})
     project.run("story")
     # As a later run does.
-    project.run("story", node_names=["record_run"])
+    project.run("story", node_names=["results.reporting.record_run"])
     page = (project.data / "08_reporting" / "report.html").read_text()
     assert "Not compared: the pandas engine did not run" in page
     assert "first run" in page

@@ -220,3 +220,20 @@ def test_in_a_notebook_it_is_a_line_that_changes(monkeypatch):
         ("all of it", True),
         ("", True),
     ]
+
+
+def test_in_a_notebook_only_warnings_are_on_red(monkeypatch):
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setattr(displays, "_is_notebook", lambda: True)
+    root = logging.getLogger()
+    handler = logging.StreamHandler(err)
+    monkeypatch.setattr(root, "handlers", [handler])
+    displays.calm_notebook()
+    displays.calm_notebook()
+    log = logging.getLogger("somebody")
+    log.setLevel(logging.INFO)
+    log.info("fine")
+    log.warning("look here")
+    assert (out.getvalue(), err.getvalue()) == ("fine\n", "look here\n")
