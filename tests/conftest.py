@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,23 @@ def no_cluster_of_ones_own():
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def nothing_is_left_behind(tmp_path_factory):
+    """What processes leave in the system's temporary folder goes with ``tmp_path``."""
+    base = tmp_path_factory.getbasetemp()
+    # Short: the path of a socket may have some hundred letters.
+    folder = base / "t"
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
+    # A table in tmp_path itself has it there, where the tables of all tests look for one.
+    assert not (base / "release.json").exists(), (
+        "make the table in a folder of tmp_path"
+    )
 
 
 @contextlib.contextmanager

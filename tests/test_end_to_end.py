@@ -77,7 +77,7 @@ def assert_reported(project: Project) -> str:
 def whole_run(tmp_path_factory):
     """``kedro run --env test`` from nothing, in a process of its own."""
     project = make_project(tmp_path_factory.mktemp("whole") / "project")
-    return project, project.kedro("run", "--env", "test")
+    return project, project.kedro("run", "--env", "test", afresh=True)
 
 
 def test_the_default_run_ends_well_and_without_complaints(whole_run):
