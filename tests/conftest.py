@@ -1,13 +1,16 @@
 """Fixtures that all tests share."""
 
 import contextlib
+import json
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 from support.kedro_project import Project, make_project
@@ -56,6 +59,27 @@ def temporary_project(folder: Path) -> Iterator[Project]:
         yield made
 
 
+@pytest.fixture(scope="session")
+def whole_run(tmp_path_factory) -> tuple[Project, subprocess.CompletedProcess[str]]:
+    """``kedro run --env test`` from nothing: the project, to look at or to copy.
+
+    All processes of a test run share it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    said = base / "whole.json"
+    with FileLock(base / "whole.lock"):
+        if not said.exists():
+            made = make_project(base / "whole")
+            done = made.kedro("run", "--env", "test", afresh=True)
+            said.write_text(json.dumps([done.returncode, done.stdout, done.stderr]))
+    done = subprocess.CompletedProcess(
+        "kedro run --env test", *json.loads(said.read_text())
+    )
+    return Project(base / "whole"), done
+
+
 @pytest.fixture
 def project(tmp_path) -> Iterator[Project]:
     """A project of the test's own, in which pipelines can be run."""
@@ -68,3 +92,21 @@ def shared_project(tmp_path_factory) -> Iterator[Project]:
     """A project that the tests of a module share."""
     with temporary_project(tmp_path_factory.mktemp("shared")) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Worker processes are forked from one that has all modules: many are started."""
+    import dask
+    from distributed import utils
+
+    from support.fault_injection import start_server
+
+    start_server()
+    with pytest.MonkeyPatch.context() as patch:
+        # What Dask would have that process import: it runs already.
+        patch.setattr(utils, "_forkserver_preload_set", True)
+        with dask.config.set(
+            {"distributed.worker.multiprocessing-method": "forkserver"}
+        ):
+            yield

@@ -29,7 +29,7 @@ from support.fault_injection import (
 )
 
 MOMENTS = 8
-PARTITIONS = 40
+PARTITIONS = 24
 """Of the runs that are interrupted when more than half of them are finished."""
 ALL_AGAIN = {"survey_partition": PARTITIONS, "screen_partition": PARTITIONS}
 
@@ -78,11 +78,11 @@ def test_run_killed_at_any_moment_leaves_all_old_or_all_new_tables(tmp_path):
 
 @pytest.fixture
 def interrupted(tmp_path, log):
-    """A run that is killed when about 24 of 40 partitions are finished."""
+    """A run that is killed when about 14 of 24 partitions are finished."""
     raw = raw_files(tmp_path / "raw", PARTITIONS, 1)
     run(raw_files(tmp_path / "other", 2, 2), tmp_path / "tables")
-    child = start(slowed_run, raw, tmp_path / "tables", 0.01, log)
-    child.wait_for(lambda: computed(log)["screen_partition"] >= 24)
+    child = start(slowed_run, raw, tmp_path / "tables", 0.03, log)
+    child.wait_for(lambda: computed(log)["screen_partition"] >= 14)
     child.kill()
     for path in log.iterdir():
         path.unlink()
@@ -114,7 +114,7 @@ def test_second_run_computes_only_what_the_killed_one_did_not_finish(
 ):
     done = finished(tmp_path / "tables")
     assert done["stage-0"] == PARTITIONS
-    assert 20 <= done["stage-3"] < PARTITIONS
+    assert 12 <= done["stage-3"] < PARTITIONS
     steps = resume(tmp_path, interrupted, log)
     assert steps["survey_partition"] == 0
     assert steps["screen_partition"] == PARTITIONS - done["stage-3"]
@@ -125,8 +125,8 @@ def test_second_run_computes_only_what_the_killed_one_did_not_finish(
 
 def test_run_killed_twice_goes_on_from_both(tmp_path, log, interrupted):
     first = finished(tmp_path / "tables")["stage-3"]
-    child = start(slowed_run, interrupted, tmp_path / "tables", 0.01, log)
-    child.wait_for(lambda: computed(log)["screen_partition"] >= 6)
+    child = start(slowed_run, interrupted, tmp_path / "tables", 0.05, log)
+    child.wait_for(lambda: computed(log)["screen_partition"] >= 4)
     child.kill()
     done = finished(tmp_path / "tables")["stage-3"]
     assert done > first
@@ -259,10 +259,10 @@ def test_readers_never_see_a_mix_while_versions_come_and_go(tmp_path):
     publish_frames(tmp_path, 0)
     known = [
         frame["number"].to_list()
-        for seed in range(31)
+        for seed in range(16)
         for frame in frames(seed).values()
     ]
-    child = start(publish_by_turns, tmp_path, iter(range(1, 31)), 0.01)
+    child = start(publish_by_turns, tmp_path, iter(range(1, 16)), 0.02)
     seen, taken_away = set(), 0
     while child.process.is_alive():
         for dataset in plain_tables(tmp_path).values():

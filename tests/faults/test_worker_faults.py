@@ -5,7 +5,6 @@ import shutil
 from dataclasses import replace
 
 import dask
-import distributed.utils
 import pytest
 
 import dask_etl.datasets.publish
@@ -21,7 +20,6 @@ from support.fault_injection import (
     Once,
     contents,
     run,
-    start_server,
     strays,
     tables_in,
     with_source,
@@ -60,14 +58,7 @@ def old(tmp_path, earlier):
     return contents(tables_in(tmp_path / "tables"))
 
 
-@pytest.fixture(autouse=True, scope="module")
-def forked():
-    """Workers are forked from a process that has all modules: many are started here."""
-    start_server()
-    with pytest.MonkeyPatch.context() as patch:
-        # What Dask would have that process import, which runs already.
-        patch.setattr(distributed.utils, "_forkserver_preload_set", True)
-        yield
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 def workers(memory_limit="1GiB", **scheduler):
@@ -82,17 +73,14 @@ def workers(memory_limit="1GiB", **scheduler):
                 },
                 config={
                     "logging": {"distributed": "critical"},
-                    "distributed": {
-                        "scheduler": scheduler,
-                        "worker": {"multiprocessing-method": "forkserver"},
-                    },
+                    "distributed": {"scheduler": scheduler},
                 },
             )
         )
 
 
 @pytest.fixture(scope="module")
-def patient_workers(forked):
+def patient_workers(forked_workers):
     """Worker processes, of which some may die."""
     with dask.config.set({"distributed.scheduler.allowed-failures": 3}):
         cluster = workers()

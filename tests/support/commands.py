@@ -8,6 +8,7 @@ and with the environment that the command is given.
 import atexit
 import importlib
 import os
+import runpy
 import subprocess
 import sys
 import tempfile
@@ -39,7 +40,8 @@ def run(
     """Run a command in a folder; returns its exit code and what it said.
 
     Args:
-        words: the name of a program in :data:`PROGRAMS`, and its arguments.
+        words: the name of a program in :data:`PROGRAMS`, or the path of a script, and
+            its arguments.
         folder: where it runs.
         environment: all variables that it sees.
         timeout: seconds after which it must have ended.
@@ -64,7 +66,12 @@ def _command(words, folder, environment, said) -> None:
     dask.config.refresh()
     sys.argv = words
     try:
-        importlib.import_module(PROGRAMS[words[0]]).main()
+        if words[0] in PROGRAMS:
+            importlib.import_module(PROGRAMS[words[0]]).main()
+        else:
+            # The script finds what lies beside it.
+            sys.path[0] = str(Path(words[0]).parent)
+            runpy.run_path(words[0], run_name="__main__")
     except SystemExit:
         raise
     except BaseException:

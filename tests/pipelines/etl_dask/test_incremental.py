@@ -441,7 +441,7 @@ def test_killed_at_any_moment_it_is_old_or_new_and_the_same_bytes(tmp_path):
     random.seed(3)
     kept = tmp_path / "kept"
     shutil.copytree(out, kept)
-    for _ in range(5):
+    for _ in range(4):
         shutil.rmtree(out)
         shutil.copytree(kept, out)
         child = start(slowed_add, raw, out, 0.01)
