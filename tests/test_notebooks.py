@@ -16,6 +16,8 @@ from support.kedro_project import ROOT
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {
     "ROWS": [2_000, 4_000],
+    # Runs of the other are like them.
+    "ENGINES": ["dask"],
     "ROWS_PER_PARTITION": 1_000,
     "REPEATS": 1,
 }
