@@ -19,8 +19,8 @@ import fsspec
 import pyarrow as pa
 
 from dask_etl.datasets import DaskParquetDataset
-from dask_etl.engine.cluster import reuse_freed_memory
 from dask_etl.engine.partitions import Partitions
+from dask_etl.engine.process import reuse_freed_memory
 from dask_etl.pipelines.etl_dask import kernels
 from dask_etl.retail import summaries
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features

@@ -106,6 +106,8 @@ def check_selection(options: Mapping[str, Any]) -> None:
     if runner and "." not in runner and runner not in (*RUNNERS, "ParallelRunner"):
         raise click.ClickException(f"--runner: {unknown_name(runner, RUNNERS)}")
     given = [*filter(None, [options["pipeline"]]), *options["pipelines"]]
+    # As Kedro does before it runs them: it would make all pipelines once more.
+    pipelines.set_requested(given or None)
     for name in given:
         if name not in pipelines:
             known = [known for known in pipelines if known != "__default__"]

@@ -1,6 +1,5 @@
 """Start a Dask cluster for the length of a run, or attach to one that is there."""
 
-import ctypes
 import logging
 import multiprocessing
 import warnings
@@ -15,6 +14,7 @@ from dask_etl.engine.cluster_settings import (
     sized,
 )
 from dask_etl.engine.preflight import Needs, withdraw
+from dask_etl.engine.process import configure, reuse_freed_memory
 from dask_etl.errors import ClusterError
 
 logger = logging.getLogger(__name__)
@@ -38,12 +38,7 @@ class Cluster:
     def __init__(
         self, settings: DaskSettings, needs: Callable[[], Needs] | None = None
     ):
-        import dask
-
-        # Merged, not set: dask.config.set would drop what else is under its keys.
-        # A person's DASK_* variables win over the project's settings.
-        for values in (settings.config, dask.config.collect_env()):
-            dask.config.update(dask.config.config, values, priority="new")
+        configure(settings)
         self._started: Any = None
         self._ships = settings.is_elsewhere and settings.ship_code
         if settings.is_elsewhere:
@@ -167,20 +162,3 @@ def _quiet_plugin():
 
 def _is_no_failed_task(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("Compute Failed")
-
-
-def reuse_freed_memory() -> None:
-    """Tell glibc to keep freed blocks for reuse, up to 1 GiB.
-
-    Kernels free and allocate the same few megabytes again and again. By default each
-    such block is mapped anew and zeroed page by page, which two threads of one
-    process wait for each other to do: a tenth of all CPU time (docs/performance.md).
-    """
-
-    trim_threshold, mmap_threshold = -1, -3
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return  # not glibc
-    mallopt(mmap_threshold, 1 << 30)
-    mallopt(trim_threshold, 1 << 30)

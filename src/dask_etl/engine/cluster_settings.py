@@ -24,6 +24,12 @@ one with less is stopped and started again for ever."""
 class LocalClusterSettings(Strict):
     """``local_cluster`` of ``dask.yml``; null stands for what suits the machine."""
 
+    from_rows: int = Field(
+        25_000_000,
+        ge=0,
+        description="inputs of fewer rows run on threads of this process, without a"
+        " cluster, unless a key below asks for one; 0: always a cluster",
+    )
     processes: bool = Field(
         False,
         description="workers in processes of their own, else threads of this one",
@@ -51,6 +57,22 @@ class LocalClusterSettings(Strict):
         None,
         description="where workers spill; `null`: the system's temporary folder",
     )
+
+    def is_for(self, rows: int) -> bool:
+        """Tell whether a run over so many rows is worth a cluster.
+
+        What only a cluster has, such as processes or a limit of memory, is reason
+        enough; the dashboard is not, as nobody looks at a run of a few seconds.
+        """
+        asked_for = (
+            self.n_workers,
+            self.threads_per_worker,
+            self.memory_limit,
+            self.local_directory,
+        )
+        if self.processes or any(value is not None for value in asked_for):
+            return True
+        return rows >= self.from_rows
 
 
 class Scale(Strict):

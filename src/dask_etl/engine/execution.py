@@ -91,7 +91,9 @@ def _run(graph: "Graph", keys: list) -> list:
     """Compute the keys of a graph on the current client, or on threads."""
     client = current_client()
     if client is None:
-        return _run_on_threads(graph, keys)
+        from dask_etl.engine.threads import compute  # noqa: PLC0415  (start-up)
+
+        return compute(graph.tasks, keys, graph.steps())
     from distributed.scheduler import KilledWorker  # noqa: PLC0415  (start-up)
 
     # Of all tasks, not only of those wanted: they tell how far the work is.
@@ -120,18 +122,8 @@ def _run(graph: "Graph", keys: list) -> list:
             future.release()
 
 
-def _run_on_threads(graph: "Graph", keys: list) -> list:
-    import dask.threaded  # noqa: PLC0415  (start-up)
-    from dask.callbacks import Callback  # noqa: PLC0415  (start-up)
-
-    done: set = set()
-    watched = Callback(posttask=lambda key, *_: done.add(key))
-    with watched, running(Computation(graph.steps(), done.__contains__)):
-        return list(dask.threaded.get(graph.tasks, keys))
-
-
 def _in_order(tasks: Mapping) -> Any:
-    """Have Dask take the tasks in the order in which they are named.
+    """Have a cluster take the tasks in the order in which they are named.
 
     Its own order jumps between partitions; files are read from front to back, and so
     are the slices of a large row group, which cannot be entered in the middle.

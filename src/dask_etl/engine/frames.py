@@ -1,5 +1,6 @@
 """Dask DataFrames as a way in: made from files, traced back to them, or any other."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -8,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from dask_etl.compat.dask import mapping_of
+from dask_etl.engine.lazy_frame import LazyFrame
 from dask_etl.storage.frames import from_pandas, to_pandas
 from dask_etl.storage.parts import (
     Conform,
@@ -93,6 +95,12 @@ def from_files(
     Returns:
         A frame whose length is known without reading it.
     """
+    read = ReadPandas(reader, labels or {})
+    items = list(partitions)
+    return LazyFrame(reader, items, functools.partial(_made, read, items, label))
+
+
+def _made(read: ReadPandas, partitions: Sequence[Partition], label: str) -> Any:
     import dask
     import dask.dataframe as dd
     from dask.dataframe.utils import clear_known_categories
@@ -101,7 +109,6 @@ def from_files(
         with_lengths,
     )
 
-    read = ReadPandas(reader, labels or {})
     # Text is Arrow-backed already; Dask would make text of lists, too.
     with dask.config.set({"dataframe.convert-string": False}):
         empty = read(())
@@ -120,10 +127,18 @@ def files_of(frame) -> tuple[PartReader, list[Partition]] | None:
         The reader and the partitions; None unless the frame is just as
         :func:`from_files` made it.
     """
+    if isinstance(frame, LazyFrame):
+        return frame.files
     match mapping_of(frame):
         case (ReadPandas(reader), items):
             return reader, list(items)
     return None
+
+
+def columns_of(frame) -> list[str]:
+    """List the columns of a Dask DataFrame."""
+    found = files_of(frame)
+    return list(frame.columns) if found is None else found[0].schema.names
 
 
 def sources_of(frame) -> SourceFiles | None:
@@ -140,7 +155,7 @@ def meta_of(frame) -> pd.DataFrame:
     """Return an empty frame with the columns and types of a Dask DataFrame."""
     from dask.dataframe.dispatch import make_meta
 
-    return make_meta(frame)
+    return make_meta(frame.__wrapped__ if isinstance(frame, LazyFrame) else frame)
 
 
 def schema_of(frame, table: Table) -> pa.Schema:

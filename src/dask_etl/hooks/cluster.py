@@ -12,7 +12,7 @@ from kedro.io import DataCatalog
 from kedro.pipeline import Pipeline
 
 from dask_etl.compat.kedro import unwrapped
-from dask_etl.errors import ClusterError, explanation
+from dask_etl.errors import ClusterError, ExplainedError, explanation
 
 if TYPE_CHECKING:
     from dask_etl.engine.cluster import Cluster
@@ -44,14 +44,18 @@ class ClusterHooks:
             )
         if not any(_is_dask(catalog, name) for name in pipeline.datasets()):
             return
-        from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
         from dask_etl.engine.cluster_settings import DaskSettings  # noqa: PLC0415  (start-up)
+        from dask_etl.engine.process import use_threads  # noqa: PLC0415  (start-up)
+
+        settings = DaskSettings.model_validate(self._config)
+        rows = None if settings.is_elsewhere else _rows(pipeline, catalog)
+        if rows is not None and not settings.local_cluster.is_for(rows):
+            use_threads(settings, rows)
+            return
+        from dask_etl.engine.cluster import Cluster  # noqa: PLC0415  (start-up)
 
         try:
-            self._cluster = Cluster(
-                DaskSettings.model_validate(self._config),
-                lambda: _needs(pipeline, catalog),
-            )
+            self._cluster = Cluster(settings, lambda: _needs(pipeline, catalog))
         except ClusterError as error:
             raise click.ClickException(f"dask.yml: {error}") from error
         # Ctrl-C ends a run without telling hooks.
@@ -84,6 +88,19 @@ class ClusterHooks:
 
 def _is_dask(catalog: DataCatalog, name: str) -> bool:
     return ".Dask" in (catalog.get_type(name) or "")
+
+
+def _rows(pipeline: Pipeline, catalog: DataCatalog) -> int | None:
+    """Count the rows that a pipeline reads with Dask; None where that is not known."""
+    counts = []
+    for name in filter(lambda name: _is_dask(catalog, name), pipeline.inputs()):
+        dataset = unwrapped(catalog.get(name))
+        try:
+            counts.append(dataset.count_rows())
+        # Datasets of others cannot tell; what is wrong with ours, the load will say.
+        except (AttributeError, ExplainedError, OSError):
+            return None
+    return sum(counts) if counts else None
 
 
 def _needs(pipeline: Pipeline, catalog: DataCatalog) -> Needs:

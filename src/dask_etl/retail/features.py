@@ -47,13 +47,14 @@ def fill_missing(
             if name not in (*labels, *_OPTIONAL)
         }
     )
-    discount, rating = (numbers(table, name).take(kept) for name in _OPTIONAL[:2])
-    discount[~np.isfinite(discount)] = 0
+    discount, has_discount = _numbers_of(table["discount"], kept)
+    rating, has_rating = _numbers_of(table["rating"], kept)
+    discount[~has_discount] = 0
     # Of what was out of range, only rows stay whose value is to be blanked.
     if cleaning.action("discount_out_of_range") == "blank":
         discount[(discount < 0) | (discount > 1)] = 0
     if cleaning.action("rating_out_of_range") == "blank":
-        rating[(rating < 1) | (rating > 5)] = np.nan
+        has_rating &= (rating >= 1) & (rating <= 5)
     if cleaning.returns == "negative_lines":
         is_returned = numbers(table, "quantity").take(kept) < 0
     else:
@@ -63,7 +64,7 @@ def fill_missing(
         **dict(zip(required.column_names, required.columns, strict=True)),
         "quantity": required["quantity"].cast(schema.QUANTITIES[cleaning.quantity]),
         "discount": discount,
-        "rating": pa.array(rating, mask=~np.isfinite(rating)),
+        "rating": pa.array(rating, mask=~has_rating),
         "is_returned": is_returned,
         **{name: _relabel(table[name], known, kept) for name, known in labels.items()},
     }
@@ -84,6 +85,21 @@ def _unless_blank(column: pa.ChunkedArray) -> pa.Array:
     if has_id is np.True_ or has_id.all():
         return ids
     return pc.if_else(pa.array(has_id), ids, pa.scalar(None, ids.type))
+
+
+def _numbers_of(
+    column: pa.ChunkedArray, kept: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Take the kept rows of a float64 column, and tell which of them are finite.
+
+    Of the others, the value may be anything: to write NaN for nulls costs more.
+    """
+    values = column.combine_chunks()
+    taken = _buffer(values).take(kept)
+    is_finite = np.isfinite(taken)
+    if values.null_count:
+        is_finite &= values.is_valid().to_numpy(zero_copy_only=False).take(kept)
+    return taken, is_finite
 
 
 def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from dask_etl.datasets.earlier import Earlier
 from dask_etl.engine.deduplicate import buckets_for, later_copies
-from dask_etl.engine.frames import sources_of
+from dask_etl.engine.frames import columns_of, sources_of
 from dask_etl.engine.partitions import UNCHANGED, Lazy, Partitions, Reduction, Unchanged
 from dask_etl.pipelines.batch import Batch
 from dask_etl.pipelines.batch import plan as plan_batch
@@ -88,7 +88,7 @@ def survey(
     Raises:
         SchemaError: the parameters ask for a column that the data do not have.
     """
-    check_columns(raw.columns, cleaning)
+    check_columns(columns_of(raw), cleaning)
     rows = _rows(
         raw, batch, [*screened_columns(cleaning), *schema.LABEL_COLUMNS], "survey"
     )

@@ -53,13 +53,13 @@ def screen(
     check_columns(raw_transactions.columns, cleaning)
     lines = conform(raw_transactions, cleaning)
     broken = broken_rules(lines, as_of, cleaning, currency)
-    rejecting = broken & ~excused(lines, broken, cleaning)
+    rejecting = reject(lines, broken, cleaning)
     is_rejected = rejecting.any(axis=1)
 
     rejected = lines[is_rejected].assign(reasons=list_reasons(rejecting[is_rejected]))
     further = lines.columns.difference([*RAW_COLUMNS, *ORIGIN], sort=False)
     rejected = rejected[[*RAW_COLUMNS, "reasons", *ORIGIN, *further]]
-    kept = blank(lines[~is_rejected], broken[~is_rejected], cleaning)
+    kept = blank(lines[~is_rejected], broken, cleaning)
     row_ledger = count_rows(lines["source_file"], broken, is_rejected, as_of, cleaning)
     check_balance(row_ledger)
     check_thresholds(row_ledger, cleaning)
@@ -132,30 +132,32 @@ def broken_rules(
         broken["value_out_of_range"] |= (total * quantity < 0) | (
             (total * currency.cents).abs() >= EXACT
         )
-    is_rejected = (broken & ~excused(lines, broken, cleaning)).any(axis=1)
+    is_rejected = reject(lines, broken, cleaning).any(axis=1)
     valid_ids = lines.loc[~is_rejected, "transaction_id"]
     repeated = valid_ids.duplicated(keep="first")
     broken["duplicate_transaction_id"] = repeated.reindex(lines.index, fill_value=False)
     return broken[list(RULES)]
 
 
-def excused(
+def reject(
     lines: pd.DataFrame, broken: pd.DataFrame, cleaning: Cleaning
 ) -> pd.DataFrame:
-    """Tell which broken rules let the row stay, by their action."""
-    does_stay = pd.DataFrame(
-        {rule: broken[rule] & (cleaning.action(rule) != "reject") for rule in broken}
-    )
-    # What is free may stay; what costs less than nothing is a mistake.
-    does_stay["non_positive_amount"] &= finite(lines["amount"]) == 0
-    return does_stay
+    """Tell which broken rules reject the row, by their action."""
+    excused = [rule for rule in broken if cleaning.action(rule) != "reject"]
+    rejecting = broken.assign(**dict.fromkeys(excused, False))
+    if "non_positive_amount" in excused:
+        # What is free may stay; what costs less than nothing is a mistake.
+        is_less = broken["non_positive_amount"] & (finite(lines["amount"]) != 0)
+        rejecting["non_positive_amount"] = is_less
+    return rejecting
 
 
 def blank(kept: pd.DataFrame, broken: pd.DataFrame, cleaning: Cleaning) -> pd.DataFrame:
     """Make values null that broke a rule whose action is that."""
     for rule, column in BLANKED.items():
         if cleaning.action(rule) == "blank":
-            kept = kept.assign(**{column: kept[column].mask(broken[rule])})
+            is_gone = broken.loc[kept.index, rule]
+            kept = kept.assign(**{column: kept[column].mask(is_gone)})
     return kept
 
 
@@ -241,21 +243,24 @@ def count_rows(
         action: [rule for rule in broken if cleaning.action(rule) == action]
         for action in ("blank", "keep")
     }
-    rows = pd.DataFrame(
+    # Few rows break a rule, and the others need not be looked at one by one.
+    did = broken.any(axis=1)
+    few, stays = broken[did], ~is_rejected[did]
+    told = pd.DataFrame(
         {
-            "rows_read": True,
-            "rows_kept": ~is_rejected,
-            "rows_rejected": is_rejected,
-            "rows_blanked": ~is_rejected & broken[rules["blank"]].any(axis=1),
-            "rows_excused": ~is_rejected & broken[rules["keep"]].any(axis=1),
-            **broken,
+            "rows_rejected": ~stays,
+            "rows_blanked": stays & few[rules["blank"]].any(axis=1),
+            "rows_excused": stays & few[rules["keep"]].any(axis=1),
+            **few,
         },
-        index=source_file.index,
+        index=few.index,
     )
+    counts = told.groupby(source_file[did], observed=False).sum()
+    rows_read = source_file.value_counts(sort=False)
+    counts.insert(0, "rows_read", rows_read)
+    counts.insert(1, "rows_kept", rows_read - counts["rows_rejected"])
     ledger = (
-        rows.groupby(source_file, observed=False)
-        .sum()
-        .astype("int64")
+        counts.astype("int64")
         .rename_axis("source_file")
         .reset_index()
         .astype({"source_file": "str"})

@@ -48,12 +48,14 @@ def summarise_customers(clean: pd.DataFrame, currency: Currency) -> pd.DataFrame
     sums = measures(clean, currency).groupby(clean["customer_id"]).sum()
     bought = clean[(clean["quantity"] > 0) & clean["customer_id"].notna()]
     purchases = bought["timestamp"].groupby(bought["customer_id"])
+    # Its customer's place in the table, for every line.
+    place = sums.index.get_indexer(bought["customer_id"])
     customers = in_units(sums).assign(
         first_purchase=purchases.min(),
         last_purchase=purchases.max(),
-        regions=list_labels(bought, "region", sums.index),
-        product_categories=list_labels(bought, "product_category", sums.index),
-        months=list_months(bought, sums.index),
+        regions=list_labels(bought["region"], place, sums.index),
+        product_categories=list_labels(bought["product_category"], place, sums.index),
+        months=list_months(bought, place, sums.index),
     )
     if "order_id" in clean:
         orders = bought["order_id"].groupby(bought["customer_id"]).nunique()
@@ -139,47 +141,44 @@ def sorted_categories(labels: pd.Series) -> pd.Series:
     return labels.cat.reorder_categories(sorted(labels.cat.categories))
 
 
-def list_labels(bought: pd.DataFrame, name: str, customers: pd.Index) -> pd.Series:
-    """List every customer's labels in one column, sorted, without repetition."""
-    pairs = distinct_pairs(bought["customer_id"], sorted_categories(bought[name]))
-    return to_lists(
-        pairs["customer_id"], pa.array(pairs[name].astype("str")), customers
-    )
+def list_labels(labels: pd.Series, place: np.ndarray, customers: pd.Index) -> pd.Series:
+    """List every customer's labels, sorted, without repetition."""
+    labels = sorted_categories(labels)
+    known = pa.array(labels.cat.categories.astype("str"))
+    return to_lists(labels.cat.codes.to_numpy(), known, place, customers)
 
 
-def list_months(bought: pd.DataFrame, customers: pd.Index) -> pd.Series:
+def list_months(
+    bought: pd.DataFrame, place: np.ndarray, customers: pd.Index
+) -> pd.Series:
     """List the first days of the months in which every customer bought, sorted."""
-    number = bought["year"].astype("int64") * 12 + bought["month"]
-    pairs = distinct_pairs(bought["customer_id"], number.rename("number"))
-    months = pd.DataFrame(
-        {
-            "year": (pairs["number"] - 1) // 12,
-            "month": (pairs["number"] - 1) % 12 + 1,
-            "day": 1,
-        }
-    )
-    days = pa.array(pd.to_datetime(months)).cast(pa.date32())
-    return to_lists(pairs["customer_id"], days, customers)
-
-
-def distinct_pairs(customer_id: pd.Series, values: pd.Series) -> pd.DataFrame:
-    """Return each pair of customer and value once, sorted by both."""
-    pairs = pd.concat([customer_id, values], axis=1).drop_duplicates()
-    return pairs.sort_values([*pairs.columns])
+    number = (bought["year"].astype("int64") - 1970) * 12 + bought["month"] - 1
+    codes, months = pd.factorize(number.to_numpy(), sort=True)
+    days = pa.array(months.astype("datetime64[M]").astype("datetime64[D]"))
+    return to_lists(codes, days, place, customers)
 
 
 def to_lists(
-    customer_id: pd.Series, values: pa.Array, customers: pd.Index
+    codes: np.ndarray, values: pa.Array, place: np.ndarray, customers: pd.Index
 ) -> pd.Series:
-    """Gather values into one list per customer; all in the order of the customers.
+    """Gather each customer's values into one list, sorted, without repetition.
 
     ``groupby().agg(list)`` would call Python once per customer; here the values stay
     one column, and a list is where it starts and ends.
+
+    Args:
+        codes: of the value of every line, by its place in ``values``.
+        values: all there are, sorted.
+        place: of the customer of every line in ``customers``.
+        customers: whose lists they are, in this order.
     """
-    lengths = customer_id.groupby(customer_id).size()
-    lengths = lengths.reindex(customers, fill_value=0)
+    # A pair of customer and value is one number: to compare two columns takes longer.
+    width = max(len(values), 1)
+    pairs = np.sort(pd.unique(place * width + codes))
+    owner, code = np.divmod(pairs, width)
+    lengths = np.bincount(owner, minlength=len(customers))
     offsets = pa.array([0, *lengths.cumsum()], pa.int32())
-    lists = pa.ListArray.from_arrays(offsets, values)
+    lists = pa.ListArray.from_arrays(offsets, values.take(pa.array(code)))
     # Plain objects: the name of an Arrow list type in a file's metadata would keep
     # pandas from reading the file back.
-    return lists.to_pandas().set_axis(lengths.index)
+    return lists.to_pandas().set_axis(customers)
