@@ -60,11 +60,12 @@ def test_nothing_new_is_done_with_at_once(lived, caplog):
 
 def test_a_replay_moves_what_passes_and_both_engines_agree_again(lived):
     before = lived.table("dask.row_ledger")
-    done = CliRunner().invoke(
-        cli, ["replay", "--rule", "future_timestamp", "--env", "elsewhere"]
-    )
+    replay = ["replay", "--rule", "future_timestamp", "--env", "elsewhere"]
+    done = CliRunner().invoke(cli, [*replay, "--params", "clock.as_of=2026-02-03"])
     assert done.exit_code == 0, done.output
     after = lived.table("dask.row_ledger")
+    judged = {f"{moment:%Y-%m-%d}" for moment in after["as_of"].to_pylist()}
+    assert "2026-02-03" in judged
     waiting, left = (
         pc.sum(ledger["future_timestamp"]).as_py() for ledger in (before, after)
     )
@@ -84,6 +85,19 @@ def test_a_replay_moves_what_passes_and_both_engines_agree_again(lived):
     ]
     run(lived, "etl_pandas", "analytics", "verification", as_of="2026-01-01")
     assert pc.all(lived.table("verification")["identical"]).as_py()
+
+
+def test_a_replay_takes_no_parameter_that_there_is_not(lived):
+    for given, said in {
+        "etl.mode=full": "--params etl: how to replay is what --rule says",
+        "clock.as_off=2026-01-01": "clock.as_off: there is no 'as_off'",
+    }.items():
+        done = CliRunner().invoke(
+            cli, ["replay", "--env", "elsewhere", "--params", given]
+        )
+        assert done.exit_code == 1
+        assert said in done.output
+        assert "Traceback" not in done.output
 
 
 def test_a_rule_that_there_is_not_is_named(lived):

@@ -59,6 +59,18 @@ def _environment(command: Callable) -> Callable:
     )(command)
 
 
+def _parameters(command: Callable) -> Callable:
+    [of_run] = [option for option in run.params if option.name == "params"]
+    return click.option(
+        "--params",
+        type=click.UNPROCESSED,
+        default="",
+        callback=of_run.callback,
+        help='Parameters for this time, as of "dask-etl run": group.name=value, with '
+        "commas between them.",
+    )(command)
+
+
 @cli.command()
 @_environment
 def doctor(env: str | None) -> None:
@@ -282,23 +294,26 @@ def export(
     help="The cleaning rule that rows are quarantined by; any: whichever.",
 )
 @_environment
-def replay(rule: str, env: str | None) -> None:
+@_parameters
+def replay(rule: str, env: str | None, params: dict[str, Any]) -> None:
     """Judge quarantined rows again, at this moment and by the present parameters.
 
     The source files that they came from are judged again, all others as they were; rows
     that pass move from the quarantine to the sales, in their place.
     """
+    if "etl" in params:
+        raise click.ClickException("--params etl: how to replay is what --rule says")
     with _explained():
-        with _project(env) as catalog:
+        with _project(env, params) as catalog:
             before = _ledger(catalog)
         if before is None:
             raise click.ClickException(
                 "there is no quarantine yet: run the pipeline etl_dask first"
             )
-        parameters = {"etl": {"mode": "auto", "replay": rule}}
-        with _session(env, parameters) as session:
+        again = {"etl": {"mode": "auto", "replay": rule}}
+        with _session(env, {**params, **again}) as session:
             session.run(pipeline_names=["etl_dask"])
-        with _project(env) as catalog:
+        with _project(env, params) as catalog:
             after = _ledger(catalog)
     column = "rows_rejected" if rule == "any" else rule
     moved = after["rows_kept"].sum() - before["rows_kept"].sum()
@@ -335,9 +350,9 @@ def _explained() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _project(env: str | None) -> Iterator[Mapping[str, Any]]:
+def _project(env: str | None, parameters: Any = None) -> Iterator[Mapping[str, Any]]:
     """Open the project around the folder one is in; yield its tables by name."""
-    with _session(env) as session:
+    with _session(env, parameters) as session:
         yield find_tables(session.load_context().catalog)
 
 

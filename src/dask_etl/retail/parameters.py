@@ -202,6 +202,23 @@ class Generation(Strict):
         le=10_000_000,
         description="rows of a file",
     )
+    returns: Literal["flag", "negative_lines"] = Field(
+        "flag",
+        description="`flag`: `is_returned` tells what came back. `negative_lines`: lines "
+        "of negative quantity do, for `cleaning.returns: negative_lines`",
+    )
+    order_lines: float | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="mean lines of an order; `null`: there is no `order_id`",
+    )
+    guests: Share = Field(
+        0.0,
+        description="share of the orders (of the lines, without orders) of nobody known; "
+        "they break `missing_customer_id`, which `cleaning.rules` may `keep`, and add to "
+        "that defect",
+    )
     defects: Defects = Defects()
     missing: Missing = Missing()
 

@@ -11,6 +11,7 @@ from dask_etl.pipelines.data_generation import profiles as shop
 from dask_etl.pipelines.data_generation.generator import (
     generate_partition,
     partition_count,
+    raw_columns,
 )
 from dask_etl.pipelines.data_generation.lines import transaction_ids
 from dask_etl.retail import schema
@@ -34,7 +35,7 @@ def partitions(generation):
 
 def raw_table(generation):
     tables = [part["raw_transactions"] for part in partitions(generation)]
-    return pa.concat_tables(tables).cast(schema.raw())
+    return pa.concat_tables(tables).cast(raw_columns(generation))
 
 
 def frame(generation):
@@ -285,6 +286,36 @@ def test_replays_repeat_lines_of_this_and_the_previous_partition():
     assert changed[flipped].mean() > 0.9
 
 
+def test_replays_come_minutes_to_hours_later_but_for_late_batches():
+    defects = CLEAN.model_copy(update={"duplicate_transaction_id": 0.05})
+    rows = frame(Generation(rows=200_000, rows_per_partition=100_000, defects=defects))
+    arrives = rows["timestamp"].cummax()
+    row = pd.Series(rows.index)
+    first = row.groupby(rows["transaction_id"]).transform("min")
+    delay = (arrives - arrives.take(first).array)[row > first]
+    hours = delay / pd.Timedelta(hours=1)
+    assert len(hours) > 9_000
+    assert 0.5 < hours.median() < 6
+    assert (hours < 24).mean() > 0.9
+    # The start of a partition repeats the end of the one before.
+    assert ((hours < 24) & (row > first) & (first < 100_000) & (row >= 100_000)).any()
+
+
+def test_customers_are_missing_where_regions_are_not():
+    """Customers in stores, regions online; returns are more online, too."""
+    defects = CLEAN.model_copy(update={"missing_customer_id": 0.05})
+    missing = COMPLETE.model_copy(update={"region": 0.05})
+    rows = frame(Generation(rows=300_000, defects=defects, missing=missing))
+    gaps = rows[["customer_id", "region"]].isna()
+    assert gaps.mean().to_numpy() == pytest.approx([0.05, 0.05], rel=0.05)
+    by_category = gaps.groupby(rows["product_category"]).mean()
+    assert by_category["customer_id"].idxmax() == "Groceries"
+    assert by_category["region"].idxmax() == "Books"
+    assert (by_category.max() > 1.3 * by_category.min()).all()
+    both = gaps.all(axis=1).mean()
+    assert both < 0.6 * 0.05 * 0.05
+
+
 def test_near_duplicates_differ_in_the_id_alone_and_break_no_rule():
     rows = frame(Generation(rows=50_000, customers=50_000, defects=CLEAN))
     near = rows.duplicated([*BOUGHT, "timestamp"], keep="first")
@@ -429,3 +460,68 @@ def test_the_most_labels_that_may_be_asked_for_are_all_sold(limits):
     months = chosen.category.reshape(12, -1)
     assert set(chosen.category) == set(range(500))
     assert min(len(set(month)) for month in months) > 490
+
+
+def test_orders_are_of_one_customer_region_and_moment():
+    generation = Generation(
+        rows=30_000, rows_per_partition=20_000, defects=CLEAN, order_lines=2.5
+    )
+    rows = frame(generation)
+    # A near-duplicate is of the order of the line that it repeats.
+    rows = rows[~rows.duplicated([*BOUGHT, "timestamp"])]
+    orders = rows.groupby("order_id")
+    assert len(rows) / orders.ngroups == pytest.approx(2.5, rel=0.05)
+    assert orders[["customer_id", "timestamp"]].nunique().le(1).all(axis=None)
+    assert orders["region"].nunique(dropna=False).eq(1).all()
+    assert orders["product_category"].nunique().max() > 2
+
+
+def test_return_lines_are_of_sales_before_them():
+    generation = Generation(
+        rows=100_000, customers=5_000, returns="negative_lines", defects=CLEAN
+    )
+    rows = frame(generation)
+    rows = rows[~rows.duplicated([*BOUGHT, "timestamp"])]
+    rows = rows.assign(row=range(len(rows)))
+    back = rows[rows["quantity"] < 0]
+    assert 0.04 < len(back) / len(rows) < 0.12
+    assert rows["quantity"].ne(0).all()
+    assert not rows["is_returned"].fillna(False).any()
+    same = [n for n in BOUGHT if n not in ("quantity", "is_returned")]
+    sold = rows[rows["quantity"] > 0].assign(quantity=lambda sold: -sold["quantity"])
+    pairs = back.merge(sold, on=[*same, "quantity"], suffixes=("", "_sold"))
+    pairs = pairs[pairs["timestamp_sold"] < pairs["timestamp"]]
+    assert pairs["transaction_id"].nunique() == len(back)
+    rates = (
+        back.groupby("product_category").size()
+        / rows.groupby("product_category").size()
+    )
+    assert rates["Clothing"] > 3 * rates["Groceries"]
+
+
+@pytest.mark.parametrize("order_lines", [None, 3.0])
+def test_truth_holds_with_orders_guests_and_return_lines(order_lines):
+    generation = Generation(
+        rows=40_000,
+        rows_per_partition=15_000,
+        defects=DIRTY,
+        returns="negative_lines",
+        order_lines=order_lines,
+        guests=0.1,
+    )
+    rows = frame(generation)
+    broken = broken_rules(rows)
+    # Judged where negative lines are returns.
+    zero = rows["quantity"] == 0
+    broken["non_positive_quantity"] = zero
+    fine = rows.loc[
+        ~broken.drop(columns="duplicate_transaction_id").any(axis=1), "transaction_id"
+    ]
+    broken["duplicate_transaction_id"] = fine.duplicated().reindex(
+        rows.index, fill_value=False
+    )
+    assert broken.sum(axis=1).le(1).all()
+    assert broken.sum().to_dict() == truth(generation)
+    spared = 1 - sum(DIRTY.model_dump().values())
+    expected = 40_000 * (0.06 + 0.1 * spared)
+    assert truth(generation)["missing_customer_id"] == pytest.approx(expected, rel=0.05)

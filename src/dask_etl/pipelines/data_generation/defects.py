@@ -13,13 +13,15 @@ from dask_etl.retail.parameters import Defects, Generation
 NAMES = tuple(Defects.model_fields)
 GOOD = 0
 DUPLICATE = NAMES.index("duplicate_transaction_id") + 1
+UNKNOWN_CUSTOMER = NAMES.index("missing_customer_id") + 1
 NEAR_DUPLICATE = len(NAMES) + 1
 """Kinds of lines; a defect has its place in ``NAMES``, counted from 1."""
 
 _NEAR_DUPLICATES = 0.002
 """Share of the lines that repeat another one under an id of their own."""
-_FROM_PREVIOUS = 0.3
-"""Share of the replays that come from the end of the previous partition."""
+_LATE = 0.1
+"""Share of the replays that come, whenever, from the end of the previous partition: a
+batch that is delivered once more days later. The others come minutes to hours later."""
 _CHANGED = 0.4
 """Share of the replays that are not exact copies."""
 _NEAR_BACK = 5
@@ -89,14 +91,17 @@ def replay_lines(
     before = np.searchsorted(good, rows)
     days = (generation.end - generation.start).days + 1
     delay = rng.exponential(_DELAY_DAYS * generation.rows / days, len(rows))
-    own = (before - 1 - delay.astype(np.int64)) % np.maximum(before, 1)
+    own = before - 1 - delay.astype(np.int64)
     other = rng.integers(0, max(previous.rows, 1), len(rows))
+    is_late = rng.random(len(rows)) < _LATE
 
-    is_other = (rng.random(len(rows)) < _FROM_PREVIOUS) | (before == 0)
-    is_other &= previous.rows > 0
+    is_other = (is_late | (own < 0)) & (previous.rows > 0)
+    # A delay that begins before the partition does goes on in the one before.
+    reaches = is_other & ~is_late & (own >= -previous.rows)
+    other[reaches] = own[reaches] + previous.rows
     is_own = ~is_other & (before > 0)
     copy_rows(previous, other[is_other], lines, rows[is_other])
-    copy_rows(lines, good[own[is_own]], lines, rows[is_own])
+    copy_rows(lines, good[own[is_own] % before[is_own]], lines, rows[is_own])
     kinds[rows[~is_other & ~is_own]] = GOOD
     _change_some(generation, rng, lines, rows[is_other | is_own])
 
@@ -137,7 +142,9 @@ def spoil_lines(
     rows = rows_of("non_positive_amount")
     values["amount"][rows] *= rng.choice([-1.0, -1.0, 0.0], len(rows))
     rows = rows_of("non_positive_quantity")
-    values["quantity"][rows] *= rng.choice([-1, 0], len(rows))
+    # Where negative lines are returns, they are none.
+    least = 0 if generation.returns == "negative_lines" else -1
+    values["quantity"][rows] *= rng.choice([least, 0], len(rows))
 
     rows = rows_of("discount_out_of_range")
     values["discount"][rows] = rng.choice([-0.2, -0.05, 1.1, 1.5, 25.0], len(rows))

@@ -16,6 +16,7 @@ from dask_etl.pipelines.data_generation.defects import (
     GOOD,
     NAMES,
     NEAR_DUPLICATE,
+    UNKNOWN_CUSTOMER,
     copy_near_duplicates,
     draw_kinds,
     replay_lines,
@@ -25,6 +26,11 @@ from dask_etl.pipelines.data_generation.lines import (
     Lines,
     draw_lines,
     join,
+)
+from dask_etl.pipelines.data_generation.orders import (
+    group_into_orders,
+    hide_guests,
+    take_back,
 )
 from dask_etl.retail import schema, tables
 from dask_etl.retail.parameters import Generation
@@ -41,6 +47,13 @@ def partition_count(generation: Generation) -> int:
     return -(-generation.rows // generation.rows_per_partition)
 
 
+def raw_columns(generation: Generation) -> pa.Schema:
+    """Columns and types of the rows; ``order_id`` is the last if there are orders."""
+    if generation.order_lines is None:
+        return schema.raw()
+    return schema.raw().append(schema.OPTIONAL.field("order_id"))
+
+
 def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table]:
     """One partition of the transactions, and what is wrong with it.
 
@@ -51,7 +64,7 @@ def generate_partition(generation: Generation, index: int) -> dict[str, pa.Table
 
     Returns:
         ``raw_transactions``: the rows in order of arrival, with the columns of
-        ``schema.raw()``; categories and regions are dictionary-encoded.
+        :func:`raw_columns`; categories and regions are dictionary-encoded.
         ``truth``: rows of this partition by defect. ``defects``: which rows they are.
     """
     # No rows at all still make one, empty, partition: a table with its types.
@@ -91,7 +104,15 @@ def _draw_block(
     """Good lines, and what each is to become."""
     rng = shop.random_stream(generation.seed, shop.LINES, first)
     kinds = draw_kinds(generation.defects, rng, end - first)
-    return draw_lines(generation, rng, first, end - first), kinds
+    unknown = np.flatnonzero(kinds == UNKNOWN_CUSTOMER)
+    lines = draw_lines(generation, rng, first, end - first, unknown)
+    if generation.order_lines:
+        lines = group_into_orders(generation.order_lines, rng, lines, first)
+    if generation.returns == "negative_lines":
+        take_back(generation, rng, lines, kinds)
+    if generation.guests:
+        hide_guests(generation.guests, rng, lines, kinds)
+    return lines, kinds
 
 
 def _replayable(generation: Generation, index: int) -> Lines:
@@ -107,7 +128,7 @@ def _raw_table(generation: Generation, lines: Lines) -> pa.Table:
         "region": pa.array(list(shop.regions_of(generation.regions))),
     }
     columns = {}
-    for field in schema.raw():
+    for field in raw_columns(generation):
         values, nulls = lines.values[field.name], lines.nulls[field.name]
         if field.name in labels:
             codes = pa.array(values.astype(np.int32), mask=nulls)

@@ -39,15 +39,32 @@ class Lines(NamedTuple):
 
 
 def draw_lines(
-    generation: Generation, rng: np.random.Generator, first: int, count: int
+    generation: Generation,
+    rng: np.random.Generator,
+    first: int,
+    count: int,
+    unknown: np.ndarray,
 ) -> Lines:
-    """Good lines ``first`` … ``first + count - 1`` of all, in order of arrival."""
+    """Good lines ``first`` … ``first + count - 1`` of all, in order of arrival.
+
+    Args:
+        generation: the shop, and how many lines of it there are.
+        rng: random numbers.
+        first: number of the first line.
+        count: how many.
+        unknown: those of them that are to lose their customers. They are like such
+            lines, mostly sold in stores, but still have customers.
+    """
     profiles = shop.profiles(generation.seed, generation.regions, generation.categories)
     when = calendar(generation.start, generation.end, generation.seed)
     days = sale_days(rng, when, first, count, generation.rows)
 
-    category = profiles.category.take(_row(when.month.take(days.astype(np.int32)), rng))
-    online = _draw(rng, count) < profiles.online.take(category)
+    entry = _row(when.month.take(days.astype(np.int32)), rng)
+    category = profiles.category.take(entry)
+    category[unknown] = profiles.category_unknown.take(entry[unknown])
+    online_share = profiles.online.take(category)
+    online_share[unknown] = profiles.online_unknown.take(category[unknown])
+    online = _draw(rng, count) < online_share
     returned = _uniform(rng, count) < profiles.returns.take(category * 2 + online)
     customer = draw_customers(rng, days, when.days, generation.customers)
     values = {

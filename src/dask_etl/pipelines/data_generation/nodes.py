@@ -10,10 +10,9 @@ from dask_etl.retail.parameters import Generation
 from dask_etl.retail.tables import (
     GENERATED_DEFECTS,
     GENERATION_TRUTH,
-    RAW_TRANSACTIONS,
 )
 
-from .generator import generate_partition, partition_count
+from .generator import generate_partition, partition_count, raw_columns
 
 
 def generate(generation: Generation) -> tuple[Parts, Reduction, Parts]:
@@ -29,7 +28,7 @@ def generate(generation: Generation) -> tuple[Parts, Reduction, Parts]:
         rows=generation.rows,
     )
     return (
-        partitions.parts("raw_transactions", RAW_TRANSACTIONS.schema),
+        partitions.parts("raw_transactions", raw_columns(generation)),
         partitions.reduction("truth", add_truths, schema=GENERATION_TRUTH.schema),
         partitions.parts("defects", GENERATED_DEFECTS.schema),
     )

@@ -81,6 +81,10 @@ ONLINE_RETURNS = 1.8
 ONLINE_MISSING_REGION = 2.5
 """Missing regions of online lines, as a multiple of the mean share."""
 
+ONLINE_UNKNOWN = 0.15
+"""Missing customers of online lines, as a multiple of those of store lines: who buys
+online has an account, who buys in a store need not show a card."""
+
 _MAX_UNITS = 12
 _ENDING_IN_9 = 0.39
 """Share of the prices set to end in 9; a tenth of the others does so by chance."""
@@ -148,6 +152,8 @@ class Profiles(NamedTuple):
 
     category: np.ndarray
     """Rows are months."""
+    category_unknown: np.ndarray
+    """The same of lines whose customer is missing."""
     price: np.ndarray
     """Rows are categories; currency units."""
     units: np.ndarray
@@ -158,6 +164,8 @@ class Profiles(NamedTuple):
     """Rows are kept, returned."""
     online: np.ndarray
     """Share of online lines by category, as a number of 65 536ths."""
+    online_unknown: np.ndarray
+    """The same of lines whose customer is missing."""
     returns: np.ndarray
     """Probability of a return; entry ``2 * category + online``."""
     online_share: float
@@ -178,8 +186,11 @@ def profiles(
     online = np.array([category.online for category in sold])
     returns = np.array([category.returns for category in sold])
     by_month = seasons(sold)
+    # Of the lines of a category, which is what loses its customer at equal chances.
+    unknown = 1 - online + online * ONLINE_UNKNOWN
     return Profiles(
         category=np.concatenate([lookup(month) for month in by_month]),
+        category_unknown=np.concatenate([lookup(m * unknown) for m in by_month]),
         price=_price_list(seed, sold),
         units=np.concatenate([_units(category.units) for category in sold]),
         region=lookup(list(regions_of(regions).values())),
@@ -188,6 +199,9 @@ def profiles(
             [lookup(weights) + 1.0 for weights in (_RATINGS_KEPT, _RATINGS_RETURNED)]
         ),
         online=np.rint(online * (1 << 16)).astype(np.uint16),
+        online_unknown=np.rint(online * ONLINE_UNKNOWN / unknown * (1 << 16)).astype(
+            np.uint16
+        ),
         returns=np.outer(returns, [1, ONLINE_RETURNS]).ravel().astype(np.float32),
         online_share=float(by_month.mean(axis=0) @ online),
     )
