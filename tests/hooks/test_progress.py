@@ -7,11 +7,15 @@ import sys
 import threading
 import time
 
+import pandas as pd
 import pytest
+from kedro.io import DataCatalog, MemoryDataset
 
 from dask_etl.engine.progress import Computation, Step, running
 from dask_etl.hooks import displays, progress
+from dask_etl.hooks.expectation import Known, known_from, read_known, seconds_left
 from dask_etl.hooks.progress import ProgressHooks
+from dask_etl.hooks.records import ALL_NODES
 
 MEMORY = r"[\d,]+ MB"
 
@@ -45,7 +49,10 @@ class SomeNode:
 
 
 class SomePipeline:
-    nodes = (1, 2, 3)
+    nodes = (SomeNode("pandas.screen"), SomeNode("dask.summarise"), SomeNode("last"))
+
+
+NOTHING = DataCatalog()
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def shown(monkeypatch):
 
 def test_a_node_and_then_its_steps_are_told(shown):
     hooks = ProgressHooks()
-    hooks.before_pipeline_run(SomePipeline)
+    hooks.before_pipeline_run(SomePipeline, NOTHING)
     hooks.before_node_run(SomeNode("pandas.screen"))
     line, share = shown.next()
     assert re.fullmatch(rf"pandas.screen \(node 1 of 3\) · \d+.\d s · {MEMORY}", line)
@@ -82,7 +89,7 @@ def test_a_node_and_then_its_steps_are_told(shown):
         time.sleep(0.05)
         line, share = shown.next()
         told = (
-            r"survey \(1 of 2\) · \d+.\d s left · 3 of 4 partitions · "
+            r"survey \(1 of 2\) · \d+.\d s left of it · 3 of 4 partitions · "
             rf"15.0 of 20.0 million rows · .*/s · {MEMORY}"
         )
         assert re.fullmatch(told, line), line
@@ -101,9 +108,9 @@ def test_an_error_ends_it_and_so_does_a_new_run(shown):
     hooks = ProgressHooks()
     for end in (
         hooks.on_pipeline_error,
-        lambda: hooks.before_pipeline_run(SomePipeline),
+        lambda: hooks.before_pipeline_run(SomePipeline, NOTHING),
     ):
-        hooks.before_pipeline_run(SomePipeline)
+        hooks.before_pipeline_run(SomePipeline, NOTHING)
         hooks.before_node_run(SomeNode("a"))
         shown.next()
         shown.closed = False
@@ -116,7 +123,7 @@ def test_an_error_ends_it_and_so_does_a_new_run(shown):
 def test_who_wants_none_gets_none(shown):
     hooks = ProgressHooks()
     hooks._wanted = False
-    hooks.before_pipeline_run(SomePipeline)
+    hooks.before_pipeline_run(SomePipeline, NOTHING)
     hooks.before_node_run(SomeNode("a"))
     assert "progress" not in {thread.name for thread in threading.enumerate()}
     hooks.after_pipeline_run()
@@ -237,3 +244,67 @@ def test_in_a_notebook_only_warnings_are_on_red(monkeypatch):
     log.info("fine")
     log.warning("look here")
     assert (out.getvalue(), err.getvalue()) == ("fine\n", "look here\n")
+
+
+def test_the_time_left_is_of_the_whole_run_where_earlier_ones_tell(shown):
+    record = {"run_id": "r", "pipeline": "p", "started_at": pd.Timestamp(0, tz="UTC")}
+    seconds = {"pandas.screen": 50.0, "dask.summarise": 100.0, "last": 30.0}
+    history = pd.DataFrame(
+        [
+            {**record, "node": node, "wall_seconds": taken, "rows": rows}
+            for (node, taken), rows in zip(seconds.items(), (90, 100, 1), strict=True)
+        ]
+    )
+    hooks = ProgressHooks()
+    catalog = DataCatalog({"run_metrics": MemoryDataset(history)})
+    hooks.before_pipeline_run(SomePipeline, catalog)
+    hooks.before_node_run(SomeNode("pandas.screen"))
+    line, _ = shown.next()
+    told = (
+        r"pandas.screen \(node 1 of 3\) · (3 min 00|2 min 5\d) s left · since [\d.]+ s"
+    )
+    assert re.match(told, line), line
+    hooks.before_node_run(SomeNode("dask.summarise"))
+    steps = [Step("survey", "partition", range(4), [100] * 4)]
+    with running(Computation(steps, {0}.__contains__)):
+        # Four times the rows: 4 × 100 s, and 30 s of the node that has one row.
+        shown.next()
+        line, _ = shown.next()
+        assert re.search(r" · 7 min (10|0\d) s left · 1 of 4", line), line
+    hooks.after_pipeline_run()
+
+
+TOOK = {"a": Known(10, 100), "b": Known(20, 60), "c": Known(5, 1), "d": Known(1, None)}
+
+
+@pytest.mark.parametrize(
+    ("left", "node", "spent", "ahead", "more"),
+    [
+        (36, "a", 0, "bcd", {}),
+        (32, "a", 4, "bcd", {}),
+        (26 + 7, "a", 9, "bcd", {"step": 7}),  # it is slower than it was
+        (26, "a", 99, "bcd", {}),  # never less than what comes after
+        (10 * 3 + 20 * 3 + 5 + 1, "a", 0, "bcd", {"rows": 300}),
+        (5, "b", 0, "", {"rows": 15}),
+        (0, "d", 1, "", {"rows": 10**9}),  # nobody knows how many there were
+        (None, "x", 0, "a", {}),
+        (None, "a", 0, "ax", {}),
+    ],
+)
+def test_what_is_left_of_a_run(left, node, spent, ahead, more):
+    assert seconds_left(node, spent, [*ahead], TOOK, **more) == left
+
+
+def test_what_a_node_took_last_counts():
+    begun = pd.to_datetime(["2026-01-02", "2026-01-01", "2026-01-02"], utc=True)
+    history = pd.DataFrame(
+        {
+            "node": ["a", "a", ALL_NODES],
+            "started_at": begun,
+            "wall_seconds": [1.0, 2.0, 3.0],
+            "rows": pd.array([None, 7, 7], dtype="Int64"),
+        }
+    )
+    assert known_from(history) == {"a": Known(1.0, None)}
+    assert known_from(history[1:]) == {"a": Known(2.0, 7)}
+    assert read_known(DataCatalog()) == {}

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kedro.framework.context import KedroContext
 from kedro.framework.hooks import hook_impl
+from kedro.io import DataCatalog, DatasetError
 from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from dask_etl.engine.progress import Computation, Progress, computations
+from dask_etl.errors import ExplainedError
 from dask_etl.hooks.displays import Display, calm_notebook, display
+from dask_etl.hooks.expectation import Known, read_known, seconds_left
 from dask_etl.hooks.monitor import ProcessTree
 from dask_etl.wording import counted, duration, number
+
+logger = logging.getLogger(__name__)
 
 PROGRESS = "progress"
 """The parameter: false for a run that says nothing but warnings."""
@@ -42,12 +49,13 @@ class ProgressHooks:
         self._wanted = context.config_loader["parameters"].get(PROGRESS, True)
 
     @hook_impl
-    def before_pipeline_run(self, pipeline: Pipeline) -> None:
+    def before_pipeline_run(self, pipeline: Pipeline, catalog: DataCatalog) -> None:
         """Begin to watch."""
         # Ctrl-C ends a run without telling hooks; a notebook goes on.
         self._stop()
         if self._wanted:
-            self._watch = _Watch(len(pipeline.nodes))
+            names = [node.name for node in pipeline.nodes]
+            self._watch = _Watch(names, catalog)
             atexit.register(self._stop)
 
     @hook_impl
@@ -81,8 +89,10 @@ class ProgressHooks:
 class _Watch:
     """Looks at a run from a thread of its own, and shows what it sees."""
 
-    def __init__(self, nodes: int):
+    def __init__(self, nodes: Sequence[str], catalog: DataCatalog):
         self._nodes = nodes
+        self._catalog = catalog
+        self._known: dict[str, Known] | None = None
         self._names: list[str] = []
         self._entered = time.monotonic()
         self._pace: Pace | None = None
@@ -123,18 +133,45 @@ class _Watch:
     def _look(self, now: float) -> tuple[str, float | None]:
         if not self._names:
             return "", None
+        if self._known is None:
+            # Not before there is something to tell: short runs are spared it.
+            self._known = self._read_known()
         memory = f"{self._memory.sample() / 1e6:,.0f} MB"
         for computation in computations():
             if (progress := computation.look()) is None:
                 continue
             if self._pace is None or not self._pace.is_of(computation, progress):
                 self._pace = Pace(computation, progress, now)
-            said = [*self._pace.say(progress, now), memory]
+            step = self._pace.left(progress, now)
+            left = self._left(now, progress.total_rows, step or 0.0)
+            if left is not None:
+                told = f"{duration(left)} left"
+            else:
+                told = "" if step is None else f"{duration(step)} left of it"
+            said = [*self._pace.say(progress, now, told), memory]
             return " · ".join(said), progress.done / progress.total
         name = self._names[-1]
-        if self._nodes > 1:
-            name += f" (node {len(self._names)} of {self._nodes})"
-        return f"{name} · {duration(max(now - self._entered, 0.0))} · {memory}", None
+        if len(self._nodes) > 1:
+            name += f" (node {len(self._names)} of {len(self._nodes)})"
+        left = self._left(now)
+        told = "" if left is None else f"{duration(left)} left · since "
+        spent = duration(max(now - self._entered, 0.0))
+        return f"{name} · {told}{spent} · {memory}", None
+
+    def _left(self, now: float, rows: int = 0, step: float = 0.0) -> float | None:
+        """Seconds until the run is done; None if earlier ones do not tell."""
+        begun = {*self._names}
+        ahead = [name for name in self._nodes if name not in begun]
+        spent, known = now - self._entered, self._known or {}
+        return seconds_left(self._names[-1], spent, ahead, known, rows=rows, step=step)
+
+    def _read_known(self) -> dict[str, Known]:
+        try:
+            return read_known(self._catalog)
+        except (DatasetError, ExplainedError, OSError) as error:
+            # Whoever writes the next record there says what is wrong.
+            logger.debug("what earlier runs took is not known: %s", error)
+            return {}
 
 
 @dataclass
@@ -152,14 +189,14 @@ class Pace:
         """Tell whether the step is still the same."""
         return computation is self.computation and progress.number == self.first.number
 
-    def say(self, progress: Progress, now: float) -> list[str]:
+    def say(self, progress: Progress, now: float, left: str) -> list[str]:
         """Name the step, what is left and what is done of it, and how fast.
 
         The most important comes first: a terminal may be narrow.
         """
         said = [f"{progress.step} ({progress.number} of {progress.steps})"]
-        if (left := self._left(progress, now)) is not None:
-            said.append(f"{duration(left)} left")
+        if left:
+            said.append(left)
         steps = counted(progress.total, progress.unit)
         said.append(f"{progress.done:,} of {steps}")
         if progress.total_rows:
@@ -168,7 +205,7 @@ class Pace:
                 said.append(f"{number(read / (now - self.since))}/s")
         return said
 
-    def _left(self, progress: Progress, now: float) -> float | None:
+    def left(self, progress: Progress, now: float) -> float | None:
         """Seconds until the step is done, at its pace so far; None at its beginning."""
         done = progress.done - self.first.done
         if done <= 0 or now <= self.since:
