@@ -4,12 +4,12 @@ import ast
 import gc
 import inspect
 import re
-import typing
 import weakref
+from pathlib import Path
 
 import dask
 import dask.dataframe as dd
-import kedro_datasets.pandas
+import kedro_viz
 import pandas as pd
 import pytest
 from distributed import core
@@ -93,12 +93,12 @@ def test_dask_forgets_closed_servers():
     assert left() is None
 
 
-def test_previews_are_of_the_type_that_kedro_has_for_tables():
+def test_previews_are_of_a_type_that_the_front_end_knows():
     ours = inspect.signature(PandasParquetDataset.preview).return_annotation
-    # As the front end finds the type, and asks for its name.
-    assert ours.__name__ == "TablePreview"
-    theirs = typing.get_type_hints(kedro_datasets.pandas.CSVDataset.preview)
-    assert theirs["return"] is ours
+    # It finds the type as Kedro-Viz does, and asks for its name.
+    assert ours.__name__ == "HTMLPreview"
+    page = Path(kedro_viz.__file__).parent / "html" / "assets"
+    assert any('HTMLPreview:"html"' in f.read_text() for f in page.glob("index-*.js"))
 
 
 def test_a_cached_dataset_is_unwrapped():
@@ -178,7 +178,10 @@ def test_private_names_are_imported_in_one_place():
     }
     expressions = "dask.dataframe.dask_expr"
     assert private == {
-        "compat/kedro.py": ["kedro_datasets._typing.TablePreview"],
+        "compat/kedro.py": [
+            "kedro_datasets._typing.HTMLPreview",
+            "kedro_datasets._typing.ImagePreview",
+        ],
         "compat/dask_frames.py": [
             f"{expressions}._expr.Lengths",
             f"{expressions}._expr.Literal",

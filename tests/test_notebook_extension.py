@@ -6,7 +6,7 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from dask_etl import notebook
-from dask_etl.notebook import NoSuchTable, open_project
+from dask_etl.notebook import Listing, NoSuchTable, open_project
 from dask_etl.retail.tables import COMPARED
 from support.kedro_project import ROOT
 
@@ -88,3 +88,29 @@ def test_outside_of_a_project_it_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NoSuchTable, match="is in no project"):
         open_project()
+
+
+def test_a_listing_is_whole_and_aligned_without_a_style_sheet():
+    frame = Listing(
+        {
+            "table": ["a<b", "bb"],
+            "meaning": ["word " * 20, "x"],
+            "rows": [1200, None],
+            "MB": [0.5, None],
+            "null": [True, False],
+        }
+    )
+    listing = frame.astype({"rows": "Int64"}).set_index("table")
+    assert repr(listing).splitlines() == [
+        f"table  meaning{' ' * 93}   rows    MB  null",
+        f"a<b    {'word ' * 20}  1,200  0.50  True",
+        f"bb     x{' ' * 99}               False",
+    ]
+    html = listing._repr_html_()
+    assert "<style" not in html
+    assert html.count("<tr>") == 3
+    assert "a&lt;b</th>" in html
+    cell = '<td style="text-align:right;vertical-align:top;white-space:nowrap">1,200'
+    assert cell in html
+    # What is chosen of it is shown the same way.
+    assert repr(listing[["MB"]]).splitlines()[1] == "a<b    0.50"

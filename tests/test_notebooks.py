@@ -1,17 +1,23 @@
 """The notebooks run from start to end, on a small set of data."""
 
+import base64
+import io
 import shutil
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
 from support.kedro_project import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 SMALL = {
     "ROWS": [2_000, 4_000],
+    # Runs of the other are like them.
+    "ENGINES": ["dask"],
     "ROWS_PER_PARTITION": 1_000,
     "REPEATS": 1,
 }
@@ -34,13 +40,19 @@ def execute(path: Path, folder: Path, **parameters) -> nbformat.NotebookNode:
     return client.execute()
 
 
-def images(notebook: nbformat.NotebookNode) -> int:
-    """How many figures a notebook shows."""
-    return sum(
-        "image/png" in output.get("data", {})
+def pictures(notebook: nbformat.NotebookNode) -> list[Image.Image]:
+    """The figures that a notebook shows."""
+    return [
+        Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
         for cell in notebook.cells
         for output in cell.get("outputs", [])
-    )
+        if "image/png" in output.get("data", {})
+    ]
+
+
+def images(notebook: nbformat.NotebookNode) -> int:
+    """How many figures a notebook shows."""
+    return len(pictures(notebook))
 
 
 @pytest.fixture
@@ -74,7 +86,14 @@ def test_own_data_takes_in_the_shops_file(project, folder):
 
     done = execute(NOTEBOOKS / "own_data.ipynb", folder)
 
-    assert images(done) == 1
+    [figure] = pictures(done)
+    colours = np.asarray(figure.convert("HSV"))
+    assert (colours[..., 1] > 100).mean() > 0.1, "no bars are seen"
+    # Red is for what is wrong.
+    said = [output for cell in done.cells for output in cell.get("outputs", [])]
+    assert not [output.text for output in said if output.get("name") == "stderr"]
+    text = "".join(output.get("text", "") for output in said)
+    assert "INFO    Done in" in text
     report = project.path / "data" / "shop" / "08_reporting" / "report.html"
     assert report.is_file()
 

@@ -19,6 +19,7 @@ from dask_etl.retail.parameters import (
 from dask_etl.tables import find_table
 from oracle import TABLES
 from settings_table import MODELS, configured
+from support import commands
 from support.kedro_project import ENGINES, ETL
 
 PIPELINES = ("data_generation", *ETL, "analytics", "verification", "reporting")
@@ -47,7 +48,8 @@ def test_the_default_pipeline_is_all_of_them():
     # Nothing is asked for that no pipeline makes, but for what the hooks give, what the
     # run before has left, and another face of what one makes.
     asked = {name for name in default.inputs() if not name.startswith("params:")}
-    assert asked == OF_HOOKS | {"earlier", "rejected_transactions_by_part"}
+    faces = ("rejected_transactions", "rejected_reasons", "generated_defects")
+    assert asked == OF_HOOKS | {"earlier", *(f"{name}_by_part" for name in faces)}
 
 
 def test_each_engine_makes_every_table_of_the_contract():
@@ -134,12 +136,12 @@ def test_an_unknown_pipeline_is_refused_with_the_names_there_are(project):
 
 
 def test_the_package_runs_without_the_kedro_command(project):
-    process = subprocess.run(
+    process = commands.run(
         [
-            sys.executable, "-m", "dask_etl", "--env", "test",
+            "dask-etl", "--env", "test",
             "--pipelines", "data_generation", "--params", "generation.rows=10",
         ],
-        cwd=project.path, capture_output=True, text=True, timeout=100, check=False,
+        project.path, os.environ, timeout=100,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert [pq.read_metadata(file).num_rows for file in project.raw_files()] == [10]

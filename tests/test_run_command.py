@@ -1,7 +1,6 @@
 """What is mistyped on the command line ends in one line, before anything starts."""
 
-import subprocess
-import sys
+import os
 
 import pytest
 from click.testing import CliRunner
@@ -9,6 +8,7 @@ from kedro.framework.startup import bootstrap_project
 
 from dask_etl.cli import cli
 from dask_etl.run_command import run
+from support import commands
 
 
 def said(project, *arguments: str) -> str:
@@ -110,10 +110,8 @@ def test_outside_of_a_project_it_is_said_that_this_is_none(
 
 
 def test_outside_of_a_project_nothing_else_is_said(tmp_path):
-    process = subprocess.run(
-        [sys.executable, "-m", "dask_etl", "tables", "list"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    words = ["dask-etl", "tables", "list"]
+    process = commands.run(words, tmp_path, os.environ, timeout=100)
     assert process.returncode == 1
     assert process.stdout == ""
     assert process.stderr.startswith(f"Error: {tmp_path} is in no project")
@@ -123,12 +121,12 @@ def test_outside_of_a_project_nothing_else_is_said(tmp_path):
 def test_from_a_folder_of_the_project_the_project_runs(project):
     """As in its own folder: the same data, the same way of logging."""
     below = project.path / "src"
-    process = subprocess.run(
+    process = commands.run(
         [
-            sys.executable, "-m", "dask_etl", "run", "--env", "test",
+            "dask-etl", "run", "--env", "test",
             "--pipelines", "data_generation", "--params", "generation.rows=10",
         ],
-        cwd=below, capture_output=True, text=True, timeout=100, check=False,
+        below, os.environ, timeout=100,
     )  # fmt: skip
     assert process.returncode == 0, process.stderr
     assert project.table("generation_truth").num_rows > 0

@@ -47,7 +47,7 @@ def test_somebody_elses_is_known_by_its_path_or_by_its_module(tmp_path, monkeypa
     assert find_table("readings") is READINGS
 
     dataset = PandasParquetDataset(
-        filepath=str(tmp_path), schema="somebodys_tables.READINGS"
+        filepath=str(tmp_path / "t"), schema="somebodys_tables.READINGS"
     )
     dataset.save(pd.DataFrame({"value": [1, 2], "sensor": ["a", "b"]}))
     assert dataset.source().reader.schema == READINGS.schema

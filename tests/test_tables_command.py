@@ -1,8 +1,5 @@
 """``dask-etl tables`` and the export, on tables that runs have written."""
 
-import subprocess
-import sys
-
 import openpyxl
 import pandas as pd
 import pyarrow as pa
@@ -205,18 +202,6 @@ def test_kedro_has_the_tables_too(written):
     done = written.kedro("tables", "history", "dask.customers", "--env", "test")
     assert done.returncode == 0, done.stderr
     assert "current" in done.stdout
-
-
-def test_elsewhere_there_is_one_clear_line(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "dask_etl", "tables", "list"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(
-        f"Error: {tmp_path} is in no project"
-    )
-    assert "Traceback" not in done.stderr
 
 
 def test_the_command_knows_its_version_and_runs_by_default():

@@ -1,21 +1,33 @@
 """The graph that Kedro-Viz shows: layers, the two engines side by side, previews."""
 
 import json
-from collections import defaultdict
+import shutil
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import fsspec
+import kedro_viz
 import pytest
 
+from dask_etl.datasets import PandasParquetDataset
 from dask_etl.pipeline_registry import register_pipelines
-from support.kedro_project import ENGINES
+from support.kedro_project import ENGINES, ROOT
 
-LAYERS = ["raw", "primary", "analysis", "reporting"]
+LAYERS = ["raw", "primary", "summary", "analysis", "reporting"]
 SUMMARIES = {"sales_cube", "customers"}
 IN_MEMORY = {
     *("as_of", "dask.batch", "dask.survey", "dask.screened", "dask.enriched"),
     *("pandas.moments", "pandas.kept", "rejected_samples", "run_facts"),
 }
+ROWS = 400
+EARLIER = (
+    *("clean_transactions", "rejected_transactions", "row_ledger", "sales_cube"),
+    *("customers", "orders", "processed_files"),
+)
+FAILED = [
+    {"event": "before_pipeline_run", "timestamp": "2026-01-01T00:00:00+00:00"},
+    {"event": "on_pipeline_error", "timestamp": "2026-01-01T00:00:01+00:00"},
+]
 
 
 @dataclass(frozen=True)
@@ -53,7 +65,22 @@ class Graph:
 
 
 @pytest.fixture(scope="module")
-def saved(shared_project, tmp_path_factory):
+def written(shared_project):
+    """A project with some tables, after another environment's run has failed."""
+    shared_project.run("data_generation", params={"generation": {"rows": ROWS}})
+    shared_project.run("etl_dask")
+    (shared_project.path / "docs").mkdir()
+    dictionary = ROOT / "docs" / "data_dictionary.md"
+    shutil.copy(dictionary, shared_project.path / "docs")
+    records = shared_project.path / ".viz"
+    records.mkdir(exist_ok=True)
+    (records / "kedro_pipeline_events.json").write_text(json.dumps(FAILED))
+    (records / "environment").write_text("another")
+    return shared_project
+
+
+@pytest.fixture(scope="module")
+def saved(written, tmp_path_factory):
     """What ``kedro viz run --save-file`` and ``kedro viz build`` save."""
     from kedro_viz.api.rest.responses.save_responses import save_api_responses_to_fs
     from kedro_viz.data_access import data_access_manager
@@ -62,8 +89,8 @@ def saved(shared_project, tmp_path_factory):
     folder = tmp_path_factory.mktemp("viz")
     data_access_manager.reset_fields()
     try:
-        load_and_populate_data(shared_project.path, env=shared_project.env)
-        save_api_responses_to_fs(str(folder), fsspec.filesystem("file"), False)
+        load_and_populate_data(written.path, env=written.env)
+        save_api_responses_to_fs(str(folder), fsspec.filesystem("file"), True)
     finally:
         data_access_manager.reset_fields()
     return folder / "api"
@@ -96,14 +123,14 @@ def test_every_stored_dataset_is_in_its_layer(graph):
         for table in analyses:
             assert f"{engine}.{table}" in layers["analysis"]
         for table in SUMMARIES:
-            assert f"{engine}.{table}" in layers["primary"]
+            assert f"{engine}.{table}" in layers["summary"]
     assert {"verification", "run_metrics", "report"} < layers["reporting"]
     assert sum(name.endswith("_plot") for name in layers["reporting"]) == 9
 
 
 def test_each_engine_is_a_box_to_open(graph):
     boxes = graph.main["modular_pipelines"]
-    assert set(boxes) == {"__root__", *ENGINES}
+    assert set(boxes) == {"__root__", *ENGINES, "reporting"}
     assert set(ENGINES) <= {child["id"] for child in boxes["__root__"]["children"]}
     dask, pandas = (graph.children(engine, "task") for engine in ENGINES)
     assert {"plan", "survey", "screen", "enrich", "summarise"} < dask
@@ -153,16 +180,106 @@ def test_every_pipeline_can_be_chosen(graph, saved):
         assert len(tasks) == len(register_pipelines()[name].nodes), name
 
 
-def test_plots_are_shown_beside_the_graph(graph, saved, shared_project):
-    from kedro_datasets.matplotlib import MatplotlibDataset
-    from matplotlib.figure import Figure
-
+def test_plots_are_shown_beside_the_graph(graph, saved):
     plots = [name for name in graph.layers()["reporting"] if name.endswith("_plot")]
     for name in plots:
         node = graph.of_type("data")[name]
         details = json.loads((saved / "nodes" / node["id"]).read_text())
         assert details["filepath"].endswith(f"{name.removesuffix('_plot')}.png")
         assert details["run_command"] == f"kedro run --to-outputs={name}"
-    picture = MatplotlibDataset(filepath=str(shared_project.path / "figure.png"))
-    picture.save(Figure())
-    assert picture.preview()
+
+
+def details(saved, graph, name):
+    """What the panel shows of a dataset."""
+    return json.loads((saved / "nodes" / graph.of_type("data")[name]["id"]).read_text())
+
+
+def test_every_table_has_the_rows_and_the_size_that_are_in_force(graph, saved, written):
+    for name in graph.of_type("data"):
+        folders = [*written.data.glob(f"*/{name.replace('.', '/')}")]
+        if not folders or not (folders[0] / "_delta_log").is_dir():
+            continue
+        dataset = PandasParquetDataset(filepath=str(folders[0]))
+        newest = dataset.versions()[0]
+        columns = len(dataset.content().schema)
+        assert details(saved, graph, name)["stats"] == {
+            "rows": newest.rows,
+            "columns": columns,
+            "file_size": newest.bytes,
+        }, name
+    raw = details(saved, graph, "raw_transactions")["stats"]
+    assert (raw["rows"], raw["columns"]) == (ROWS, 10)
+    seven = {f"dask.{name}" for name in EARLIER}
+    sizes = [details(saved, graph, name)["stats"]["file_size"] for name in seven]
+    assert details(saved, graph, "earlier")["stats"] == {"file_size": sum(sizes)}
+    assert details(saved, graph, "pandas.customers").get("stats") is None
+
+
+def test_previews_say_what_a_table_is_and_show_it(graph, saved):
+    for name, *said in (
+        (
+            "raw_transactions",
+            "One row per sale line, as delivered.",
+            "who bought; missing: rejected",
+        ),
+        ("dask.row_ledger", "One row per source file.", "part-00000.parquet"),
+        ("pandas.customers", "Nothing has been written here yet."),
+    ):
+        shown = details(saved, graph, name)
+        assert shown["preview_type"] == "HTMLPreview"
+        assert all(part in shown["preview"] for part in said), name
+
+
+def test_the_failure_of_another_environment_is_not_shown(saved, written):
+    shown = (saved / "run-status").read_text()
+    assert "failed" not in shown
+    aside = written.path / ".viz" / "another.kedro_pipeline_events.json"
+    assert json.loads(aside.read_text()) == FAILED
+
+
+def test_the_story_is_two_boxes_and_few_tables(saved):
+    story = Graph(json.loads((saved / "pipelines" / "story").read_text()))
+    boxes = story.main["modular_pipelines"]
+    inner = {"results.dask", "results.reporting"}
+    assert set(boxes) == {"__root__", "dask", "results", *inner}
+    shown = [
+        story.nodes[child["id"]]
+        for child in boxes["__root__"]["children"]
+        if child["type"] in ("task", "data")
+    ]
+    tasks = [node["name"] for node in shown if node["type"] == "task"]
+    assert tasks == ["resolve_as_of"]
+    beside = Counter(node["layer"] for node in shown if node["type"] == "data")
+    assert max(beside.values()) <= 7, beside
+    results = register_pipelines()["story"].outputs()
+    assert {"report", "report_page"} < results
+    assert not any(name.endswith("_plot") for name in results)
+
+
+def test_nobody_elsewhere_is_asked(saved, written, monkeypatch):
+    """Kedro-Viz asks for its newest version, its page for fonts."""
+    from fastapi.testclient import TestClient
+    from kedro_viz.api import apps
+
+    def refuse(*_, **__):
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr("requests.get", refuse)
+    with TestClient(apps.create_api_app_from_project(written.path)) as client:
+        page = client.get("/")
+        version = client.get("/api/version").json()
+    assert "default-src 'self'" in page.headers["Content-Security-Policy"]
+    assert version["is_outdated"] is False
+    assert version["latest"] == version["installed"]
+
+
+def test_the_command_asks_nobody_either(monkeypatch):
+    from kedro_viz.integrations import pypi
+
+    from dask_etl.cli import cli
+
+    monkeypatch.setattr(pypi, "get_latest_version", None)
+    command = cli.get_command(None, "viz")
+    assert {"build", "run"} <= set(command.list_commands(None))
+    command.callback()
+    assert str(pypi.get_latest_version()) == kedro_viz.__version__

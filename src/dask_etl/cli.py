@@ -14,6 +14,7 @@ import click
 
 import dask_etl
 from dask_etl.adopt.command import adopt
+from dask_etl.compat import kedro_viz
 from dask_etl.compat.kedro import path_of
 from dask_etl.errors import ExplainedError, explanation
 from dask_etl.run_command import no_project, run
@@ -26,6 +27,12 @@ class _RunByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {*self.commands, "--version", "--help", "-h"}
         return super().parse_args(ctx, args if own & {*args[:1]} else ["run", *args])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        # Kedro asks here before it asks the plugin.
+        if cmd_name == "viz":
+            return kedro_viz.command()
+        return super().get_command(ctx, cmd_name)
 
 
 @click.group(

@@ -8,8 +8,9 @@ from __future__ import annotations
 import atexit
 import difflib
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,8 @@ import pandas as pd
 
 from dask_etl.datasets.dask_parquet import DaskParquetDataset
 from dask_etl.datasets.table import of_one_release
+from dask_etl.dictionary import DataDictionary
 from dask_etl.errors import ExplainedError
-
-_SECTION = re.compile(r"^### (\w+)\n\n(.*?)(?=^##)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\[([^]]*)\]\([^)]*\)")
-_ROW = re.compile(r"^\| `(\w+)` \| ([^|]*) \| ([^|]*) \| (.*) \|$", re.MULTILINE)
-_TERSE = 20
-"""Characters of a sentence that says too little alone."""
 
 
 class NoSuchTable(ExplainedError, LookupError):
@@ -112,18 +108,70 @@ def check_name(name: str, names: Iterable[str]) -> None:
 
 
 class Listing(pd.DataFrame):
-    """A frame that a notebook shows whole: all rows, and text in full."""
+    """A frame that is shown whole: all rows, text in full and to the left.
+
+    A notebook that somebody else ran, and that nobody has said is trusted, is shown
+    without style sheets: so each cell has its own style.
+    """
 
     @property
     def _constructor(self):
         return Listing
 
     def _repr_html_(self) -> str:
-        head = [
-            {"selector": "th, td", "props": "text-align: left; vertical-align: top"}
+        cells = self._cells()
+        rows = [
+            "".join(
+                f'<{tag} style="text-align:{side};vertical-align:top{nowrap}">'
+                f"{escape(column[row])}</{tag}>"
+                for column, side, nowrap, tag in cells
+            )
+            for row in range(len(self) + 1)
         ]
-        styler = pd.DataFrame(self).style.format(na_rep="", thousands=",", precision=2)
-        return styler.set_table_styles(head).to_html()
+        head, *body = (f"<tr>{row}</tr>" for row in rows)
+        head = head.replace("<td", "<th").replace("</td", "</th")
+        return f"<table><thead>{head}</thead><tbody>{''.join(body)}</tbody></table>"
+
+    def __repr__(self) -> str:
+        columns = []
+        for column, side, *_ in self._cells():
+            width = max(map(len, column))
+            columns.append(
+                [f"{text:{'>' if side == 'right' else '<'}{width}}" for text in column]
+            )
+        return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+    def _cells(self) -> list[tuple[list[str], str, str, str]]:
+        """Return of each column its texts, its side, how it breaks and its tag."""
+        found = []
+        frame = pd.DataFrame(self).reset_index()
+        for place, name in enumerate(frame.columns):
+            values = frame[name]
+            number = pd.api.types.is_numeric_dtype(values) and values.dtype != bool
+            texts = [str(name), *map(_text, values)]
+            short = max(map(len, texts)) <= _UNBROKEN
+            found.append(
+                (
+                    texts,
+                    "right" if number else "left",
+                    ";white-space:nowrap" if short else "",
+                    "td" if place else "th",
+                )
+            )
+        return found
+
+
+_UNBROKEN = 34
+"""Characters of the longest texts that stay in one line."""
+
+
+def _text(value: Any) -> str:
+    if pd.isna(value):
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    whole = isinstance(value, Integral) and type(value) is not bool
+    return f"{value:,}" if whole else str(value)
 
 
 class Tables:
@@ -131,12 +179,12 @@ class Tables:
 
     Args:
         datasets: of the tables, by name.
-        dictionary: text of ``docs/data_dictionary.md``; empty where there is none.
+        dictionary: what they mean.
     """
 
-    def __init__(self, datasets: Mapping[str, Any], dictionary: str = ""):
+    def __init__(self, datasets: Mapping[str, Any], dictionary: DataDictionary):
         self._datasets = datasets
-        self._sections = dict(_SECTION.findall(dictionary))
+        self._dictionary = dictionary
 
     def tables(self, part: str = "") -> pd.DataFrame:
         """All tables: what they are, rows, size in MB, versions, when they were written.
@@ -156,15 +204,16 @@ class Tables:
             dataset = self._datasets[name]
             versions = dataset.versions()
             newest = versions[0] if versions else None
+            table = dataset.table.name if dataset.table else ""
             event = newest and dataset.session.state.events[newest.release]
             rows.append(
                 {
                     "table": name,
-                    "meaning": self._meaning(dataset),
+                    "meaning": self._dictionary.meaning(table),
                     "rows": newest and newest.rows,
                     "MB": newest and round(newest.bytes / 1e6, 2),
                     "versions": len(versions),
-                    "written": event and event.released_at[:19],
+                    "written": event and event.released_at[:19].replace("T", " "),
                 }
             )
         frame = Listing(rows).astype({"rows": "Int64"})
@@ -179,28 +228,18 @@ class Tables:
         check_name(name, self._datasets)
         dataset = self._datasets[name]
         schema = dataset.table.schema if dataset.table else dataset.content().schema
-        said = {row[0]: row[3] for row in _ROW.findall(self._section(dataset))}
+        said = self._dictionary.columns(dataset.table.name) if dataset.table else {}
         return Listing(
             [
                 {
                     "column": field.name,
                     "type": str(field.type),
                     "null": field.nullable,
-                    "meaning": said.get(field.name, "").replace("`", ""),
+                    "meaning": said.get(field.name, ""),
                 }
                 for field in schema
             ]
         ).set_index("column")
-
-    def _section(self, dataset: Any) -> str:
-        return self._sections.get(dataset.table.name, "") if dataset.table else ""
-
-    def _meaning(self, dataset: Any) -> str:
-        paragraph = self._section(dataset).partition("\n\n")[0].replace("\n", " ")
-        first, _, more = _LINK.sub(r"\1", paragraph).replace("`", "").partition(". ")
-        if len(first) < _TERSE and more:
-            first += ". " + more.partition(". ")[0]
-        return first.rstrip(".")
 
 
 _opened: list[Any] = []
@@ -256,8 +295,7 @@ def open_project(folder: Path | None = None, env: str | None = None) -> dict[str
     names = {*context.catalog.keys(), *datasets}
     for pipeline in pipelines.values():
         names |= pipeline.datasets()
-    dictionary = root / "docs" / "data_dictionary.md"
-    found = Tables(datasets, dictionary.read_text() if dictionary.is_file() else "")
+    found = Tables(datasets, DataDictionary.of_project(root))
     return {
         "catalog": Catalog(context.catalog, names),
         "client": cluster.client,

@@ -35,9 +35,20 @@ def register_pipelines() -> dict[str, Pipeline]:
         **pipelines,
         "ingestion": ingestion.create_pipeline(),
         "export": export.create_pipeline(),
-        # One engine, from raw rows to the report: for data that pandas cannot hold.
-        "story": pipelines["etl_dask"]
-        + pipelines["analytics"].only_nodes_with_namespaces(["dask"])
-        + reporting.of_one_engine(),
+        "story": _story(pipelines["etl_dask"], pipelines["analytics"]),
         "__default__": sum(pipelines.values(), Pipeline([])),
     }
+
+
+def _story(etl: Pipeline, analyses: Pipeline) -> Pipeline:
+    """One engine, from raw rows to the report: for data that pandas cannot hold.
+
+    In Kedro-Viz it is two boxes, what goes into them and what comes out, which can be
+    read without zooming. Names of datasets are those of the other pipelines.
+    """
+    of_dask = analyses.only_nodes_with_namespaces(["dask"])
+    return etl + Pipeline(
+        of_dask + reporting.of_one_engine(),
+        namespace="results",
+        prefix_datasets_with_namespace=False,
+    )

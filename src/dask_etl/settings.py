@@ -2,7 +2,7 @@
 
 import os
 
-from dask_etl.configuration import ConfigLoader, ProjectContext
+from dask_etl.configuration import ConfigLoader
 from dask_etl.hooks import (
     ClusterHooks,
     CommitHooks,
@@ -11,8 +11,10 @@ from dask_etl.hooks import (
     ProgressHooks,
     RunFactsHooks,
     RunReportHooks,
+    SelectionHooks,
     SummaryHooks,
-    VizStatsHooks,
+    VizContext,
+    VizHooks,
 )
 
 # A data project must not phone home; `.telemetry` says so only to the command line
@@ -30,11 +32,12 @@ HOOKS = (
     CommitHooks(),
     ProgressHooks(),
     RunFactsHooks(),
-    VizStatsHooks(),
+    VizHooks(),
+    SelectionHooks(),
     ParameterHooks(),
 )
 
-CONTEXT_CLASS = ProjectContext
+CONTEXT_CLASS = VizContext
 CONFIG_LOADER_CLASS = ConfigLoader
 CONFIG_LOADER_ARGS = {
     "base_env": "base",

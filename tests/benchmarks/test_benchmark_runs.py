@@ -1,7 +1,7 @@
 """The benchmark's parts: its plan, what it measures, and the whole command once."""
 
+import os
 import shutil
-import subprocess
 import sys
 from collections import Counter
 from itertools import groupby
@@ -19,6 +19,7 @@ from benchmarks.workspace import BenchmarkError, check_disk
 from dask_etl.errors import ExplainedError
 from dask_etl.retail.parameters import Generation
 from support.benchmark_runs import results
+from support.commands import run as run_command
 from support.kedro_project import ROOT, write_yaml
 
 SMALL = {
@@ -208,14 +209,8 @@ def bench_project(project):
 def bench(project, *options, **settings):
     """``python -m benchmarks`` in a project, as a person would run it."""
     write_yaml(project.path / "mine.yml", {**SMALL, **settings})
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--settings", "mine.yml", *options],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    words = ["benchmarks", "--settings", "mine.yml", *options]
+    return run_command(words, project.path, os.environ, timeout=120)
 
 
 def test_a_contender_with_wrong_outputs_fails_the_benchmark(bench_project):

@@ -2,7 +2,7 @@
 
 
 def test_kedro_run_loads_an_earlier_version(project):
-    project.run("data_generation")
+    project.run("data_generation", params={"generation": {"rows": 2_000}})
     project.run("etl_dask")
     first = project.current("dask.sales_cube")
     project.run("analytics", namespaces=["dask"])

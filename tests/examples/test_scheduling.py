@@ -122,10 +122,12 @@ def test_a_day_of_ones_own_data_and_the_next(project):
     assert done.exit_code == 0, done.output
     shutil.copy(project.path / "conf/test/dask.yml", project.path / "conf" / "mine")
     mine = Project(project.path, "mine")
-    first, second = (mine.kedro(*words) for _ in range(2))
+    first = mine.kedro(*words)
     assert first.returncode == 0, first.stderr
-    assert second.returncode == 0, second.stderr
     assert mine.table("dask.row_ledger")["rows_kept"].to_pylist() == [626]
     # One engine alone has nothing to be compared with.
     assert "Verification" not in first.stdout + first.stderr
     assert (mine.data / "08_reporting" / "report.html").exists()
+    # The next day has brought nothing; what would be reported is the same.
+    mine.run("ingestion", "etl_dask")
+    assert mine.table("dask.row_ledger")["rows_kept"].to_pylist() == [626]

@@ -100,10 +100,10 @@ def test_only_one_of_the_tables_is_written_after_a_death(tmp_path):
 
 @pytest.fixture
 def raw(tmp_path):
-    """Two folders of raw files, five partitions each."""
+    """Two folders of raw files, three partitions each."""
     folders = [tmp_path / "raw-a", tmp_path / "raw-b"]
     for seed, folder in enumerate(folders):
-        write_raw(folder, dirty_transactions(50, seed), 5)
+        write_raw(folder, dirty_transactions(30, seed), 3)
     return folders
 
 
@@ -120,8 +120,8 @@ def test_engine_tables_change_together_wherever_the_engine_dies(tmp_path, raw):
     random.seed(4)
     begun = next(n for n, name in enumerate(total) if name == "before overwrite")
     chosen = [
-        *sorted(random.sample(range(begun), 20)),
-        *sorted(random.sample(range(begun, len(total)), 20)),
+        *sorted(random.sample(range(begun), 6)),
+        *sorted(random.sample(range(begun, len(total)), 10)),
     ]
     new = 1
     for number in chosen:

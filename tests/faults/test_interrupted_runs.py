@@ -1,6 +1,7 @@
 """Ctrl-C, and SIGTERM, on a real ``kedro run``."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from support.engine_runs import TABLES
+from support.kedro_project import Project
 
 CODE = "import sys; from support.fault_injection import slow_kedro; slow_kedro(*sys.argv[1:])"
 
@@ -37,14 +39,27 @@ def wait_for(condition, running):
         time.sleep(0.02)
 
 
+@pytest.fixture(scope="module")
+def prepared(shared_project):
+    """A project after a run, to be copied."""
+    shared_project.run("data_generation")
+    shared_project.run("etl_dask", params={"clock": {"as_of": "2024-06-01"}})
+    return shared_project
+
+
+@pytest.fixture
+def project(prepared, tmp_path, monkeypatch):
+    copy = Project(shutil.copytree(prepared.path, tmp_path / "project"))
+    monkeypatch.chdir(copy.path)
+    return copy
+
+
 @pytest.mark.parametrize(
     ("processes", "number"),
     [(False, signal.SIGINT), (True, signal.SIGINT), (True, signal.SIGTERM)],
     ids=["threads", "processes", "terminated"],
 )
 def test_ctrl_c_or_sigterm_ends_a_run_and_what_it_started(project, processes, number):
-    project.run("data_generation")
-    project.run("etl_dask", params={"clock": {"as_of": "2024-06-01"}})
     before = {name: project.table(f"dask.{name}") for name in TABLES}
 
     running = start_slow_run(

@@ -185,6 +185,6 @@ def test_input_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 
 def test_empty_frame_needs_no_space(tmp_path):
-    dataset = PandasParquetDataset(filepath=str(tmp_path), schema="sales_cube")
+    dataset = PandasParquetDataset(filepath=str(tmp_path / "t"), schema="sales_cube")
     dataset.save(pd.DataFrame(columns=dataset.written_schema(pa.schema([])).names))
     assert dataset.count_rows() == 0

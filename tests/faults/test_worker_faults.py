@@ -1,6 +1,7 @@
 """Dask workers that die: once and the run goes on, again and again and it says so."""
 
 import re
+import shutil
 from dataclasses import replace
 
 import dask
@@ -27,25 +28,37 @@ from support.fault_injection import (
 FATAL = "part-00003.parquet"
 
 
-@pytest.fixture
-def raw(tmp_path):
-    write_raw(tmp_path / "raw", dirty_transactions(80, 1), 8)
-    return tmp_path / "raw"
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("raw") / "raw"
+    write_raw(folder, dirty_transactions(80, 1), 8)
+    return folder
 
 
-@pytest.fixture
-def expected(tmp_path, raw):
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory, raw):
     """What an undisturbed run writes."""
-    run(raw, tmp_path / "undisturbed")
-    return contents(tables_in(tmp_path / "undisturbed"))
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(raw, folder)
+    return contents(tables_in(folder))
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("earlier")
+    write_raw(folder / "raw", dirty_transactions(30, 2), 2)
+    run(folder / "raw", folder / "tables")
+    return folder / "tables"
 
 
 @pytest.fixture
-def old(tmp_path):
+def old(tmp_path, earlier):
     """What is there before the run."""
-    write_raw(tmp_path / "other", dirty_transactions(30, 2), 2)
-    run(tmp_path / "other", tmp_path / "tables")
+    shutil.copytree(earlier, tmp_path / "tables")
     return contents(tables_in(tmp_path / "tables"))
+
+
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 def workers(memory_limit="1GiB", **scheduler):
@@ -67,7 +80,7 @@ def workers(memory_limit="1GiB", **scheduler):
 
 
 @pytest.fixture(scope="module")
-def patient_workers():
+def patient_workers(forked_workers):
     """Worker processes, of which some may die."""
     with dask.config.set({"distributed.scheduler.allowed-failures": 3}):
         cluster = workers()

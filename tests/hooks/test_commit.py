@@ -32,7 +32,7 @@ def fails(*_, **__):
 def test_a_failure_of_one_node_leaves_all_tables_as_they_were(
     project, monkeypatch, node, pipeline, engine, tables
 ):
-    project.run("data_generation")
+    project.run("data_generation", params={"generation": {"rows": 2_000}})
     project.run("etl_pandas")
     options = {"namespaces": [engine]} if pipeline == "analytics" else {}
     project.run(pipeline, **options)
@@ -52,7 +52,7 @@ def test_a_failure_of_one_node_leaves_all_tables_as_they_were(
 
 def test_who_looked_before_a_commit_goes_on_seeing_what_was(project):
     """Data sets of one session, i.e. of one save version, see one moment."""
-    project.run("data_generation")
+    project.run("data_generation", params={"generation": {"rows": 2_000}})
     project.run("etl_pandas")
 
     def table(name, session):

@@ -10,6 +10,7 @@ import dask_etl.pipeline_registry
 from dask_etl.datasets import PandasParquetDataset
 
 ONE = ["data_generation"]
+FEW = {"generation": {"rows": 40}}
 
 
 def metrics(project) -> PandasParquetDataset:
@@ -45,12 +46,12 @@ def missing_part(project):
 
 @pytest.mark.parametrize("damage", [damaged_part, missing_part])
 def test_damaged_metrics_are_begun_anew_and_it_is_said(project, caplog, damage):
-    project.run(*ONE)
-    project.run(*ONE)
+    project.run(*ONE, params=FEW)
+    project.run(*ONE, params=FEW)
     assert recorded(project) == 2
     assert warnings(caplog) == []
     damage(project)
-    project.run(*ONE)
+    project.run(*ONE, params=FEW)
     assert recorded(project) == 1
     [said] = warnings(caplog)
     assert said.startswith("run_metrics is begun anew with this run, the costs of ")
@@ -83,10 +84,10 @@ OBSTACLES = {
 
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_metrics_that_cannot_be_written_fail_no_run(project, caplog, obstacle):
-    project.run(*ONE)
+    project.run(*ONE, params=FEW)
     before = committed(project)
     release = obstacle(project)
-    project.run(*ONE)
+    project.run(*ONE, params=FEW)
     if release:
         release()
     assert committed(project) != before
@@ -98,7 +99,7 @@ def test_metrics_that_cannot_be_written_fail_no_run(project, caplog, obstacle):
 def test_who_reads_metrics_that_cannot_be_kept_gets_those_of_this_run(
     project, caplog, monkeypatch
 ):
-    project.run(*ONE)
+    project.run(*ONE, params=FEW)
     damaged_log(project)
     seen = []
     registered = dask_etl.pipeline_registry.register_pipelines()
@@ -116,7 +117,7 @@ def test_who_reads_metrics_that_cannot_be_kept_gets_those_of_this_run(
             "generate_and_read": registered["data_generation"] + Pipeline([reading]),
         },
     )
-    project.run("generate_and_read")
+    project.run("generate_and_read", params=FEW)
     [metrics] = seen
     assert "generate" in metrics["node"].tolist()
     [said] = warnings(caplog)

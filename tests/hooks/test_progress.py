@@ -61,7 +61,7 @@ def test_a_node_and_then_its_steps_are_told(shown):
     hooks.before_pipeline_run(SomePipeline)
     hooks.before_node_run(SomeNode("pandas.screen"))
     line, share = shown.next()
-    assert re.fullmatch(rf"pandas.screen \(node 1 of 3\) · 0.\d s · {MEMORY}", line)
+    assert re.fullmatch(rf"pandas.screen \(node 1 of 3\) · \d+.\d s · {MEMORY}", line)
     assert share is None
 
     hooks.before_dataset_loaded(SomeNode("dask.summarise"))
@@ -82,7 +82,7 @@ def test_a_node_and_then_its_steps_are_told(shown):
         time.sleep(0.05)
         line, share = shown.next()
         told = (
-            r"survey \(1 of 2\) · 0.\d s left · 3 of 4 partitions · "
+            r"survey \(1 of 2\) · \d+.\d s left · 3 of 4 partitions · "
             rf"15.0 of 20.0 million rows · .*/s · {MEMORY}"
         )
         assert re.fullmatch(told, line), line
@@ -220,3 +220,20 @@ def test_in_a_notebook_it_is_a_line_that_changes(monkeypatch):
         ("all of it", True),
         ("", True),
     ]
+
+
+def test_in_a_notebook_only_warnings_are_on_red(monkeypatch):
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    monkeypatch.setattr(displays, "_is_notebook", lambda: True)
+    root = logging.getLogger()
+    handler = logging.StreamHandler(err)
+    monkeypatch.setattr(root, "handlers", [handler])
+    displays.calm_notebook()
+    displays.calm_notebook()
+    log = logging.getLogger("somebody")
+    log.setLevel(logging.INFO)
+    log.info("fine")
+    log.warning("look here")
+    assert (out.getvalue(), err.getvalue()) == ("fine\n", "look here\n")

@@ -34,7 +34,12 @@ from support.engine_runs import TABLES, describe, raw_dataset, stored
 
 PROCESSES = multiprocessing.get_context("forkserver")
 # Children are forked from a process that has imported all this, and has no threads.
-PROCESSES.set_forkserver_preload(["support.fault_injection"])
+PRELOADED = (
+    *("support.fault_injection", "kedro.framework.cli.cli", "kedro_telemetry.plugin"),
+    *("kedro_viz.integrations.kedro.hooks", "dask_etl.pipeline_registry", "deltalake"),
+    *("distributed.deploy.local", "prometheus_client", "seaborn"),
+)
+PROCESSES.set_forkserver_preload([*PRELOADED])
 
 
 # -- tables and runs -----------------------------------------------------------
@@ -71,6 +76,20 @@ def slowed_run(
     for name in ("survey_partition", "screen_partition"):
         setattr(kernels, name, slowed(getattr(kernels, name), seconds, log))
     run(raw, folder, **options)
+
+
+def held_run(raw: Path, folder: Path, gate: Path) -> None:
+    """Run up to the second reading, and on from there when there is a file ``gate``."""
+    step = kernels.screen_partition
+
+    @functools.wraps(step)
+    def held(tables, **arguments):
+        while not gate.exists():
+            time.sleep(0.02)
+        return step(tables, **arguments)
+
+    kernels.screen_partition = held
+    run(raw, folder)
 
 
 def slowed_run_of(package: Path, *arguments: Any) -> None:
@@ -167,13 +186,20 @@ class Child:
         return self.process.exitcode
 
 
-def start(function: Callable, *arguments: Any, **options: Any) -> Child:
-    """Call a function in a process of its own; returns when it has begun."""
-    pipe, other = PROCESSES.Pipe()
+def start_server() -> None:
+    """Start the process that children are forked from, unless it is there."""
     with pytest.MonkeyPatch.context() as patch:
         # The process that children are forked from finds its modules here.
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+        # As the project has it, before Dask is imported.
+        patch.setenv("DASK_LOGGING__DISTRIBUTED", "warning")
         forkserver.ensure_running()
+
+
+def start(function: Callable, *arguments: Any, **options: Any) -> Child:
+    """Call a function in a process of its own; returns when it has begun."""
+    start_server()
+    pipe, other = PROCESSES.Pipe()
     process = PROCESSES.Process(
         target=_call, args=(other, function, arguments, options)
     )
@@ -253,13 +279,13 @@ def frames(seed: int) -> dict[str, pd.DataFrame]:
     """Frames of three tables without a schema, other ones for every seed."""
     random = np.random.default_rng(seed)
     return {
-        name: pd.DataFrame({"number": random.integers(0, 1000, 25)})
+        name: pd.DataFrame({"number": random.integers(0, 1000, 15)})
         for name in ("one", "two", "three")
     }
 
 
 def plain_tables(folder: Path) -> dict[str, PandasParquetDataset]:
-    """Data sets for :func:`frames`, three parts each."""
+    """Data sets for :func:`frames`, two parts each."""
     return {
         name: PandasParquetDataset(
             filepath=str(folder / name), rows_per_partition=10, keep_versions=1

@@ -46,11 +46,28 @@ class Project:
         ) as session:
             session.run(pipeline_names=[*pipelines] or None, runner=runner, **options)
 
-    def kedro(self, *arguments: str, env: Mapping[str, str] | None = None):
-        """Run ``kedro …`` as a person would: in the project, in its own process."""
+    def kedro(
+        self,
+        *arguments: str,
+        env: Mapping[str, str] | None = None,
+        afresh: bool = False,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``kedro …`` as a person would: in the project, in its own process.
+
+        Args:
+            arguments: what follows ``kedro``.
+            env: variables of the environment, beside those that are there.
+            afresh: start Python for it, and all its imports; else the process is forked
+                from one that has the libraries.
+        """
+        from support import commands
+
         inherited = {**os.environ, **(env or {})}
         for name in ("PYTHONPATH", "KEDRO_LOGGING_CONFIG", "KEDRO_ENV"):
             inherited.pop(name, None)
+        if not afresh:
+            words = ["kedro", *arguments]
+            return commands.run(words, self.path, inherited, TIMEOUT)
         return subprocess.run(
             [sys.executable, "-m", "kedro", *arguments],
             cwd=self.path,

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import venv
 from collections.abc import Iterator
@@ -49,7 +50,12 @@ class RemoteCluster:
                 *arguments[1:],
             ],
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], **SETTINGS, **env},
+            env={
+                "PATH": os.environ["PATH"],
+                "TMPDIR": tempfile.gettempdir(),
+                **SETTINGS,
+                **env,
+            },
             stdout=(self.folder / f"{name}.log").open("w"),
             stderr=subprocess.STDOUT,
         )

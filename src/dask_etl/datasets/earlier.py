@@ -75,6 +75,9 @@ class EarlierTables(AbstractDataset):
           release: data
           tables: [hourly, devices]
 
+    Attributes:
+        datasets: of the tables, by name.
+
     Args:
         filepath: the folder that the tables' folders are in.
         tables: their names, which are those of their folders and of what they are.
@@ -103,7 +106,7 @@ class EarlierTables(AbstractDataset):
     ):
         self._filepath = str(filepath)
         rows = rows_per_partition or {}
-        self._datasets = {
+        self.datasets = {
             name: DaskParquetDataset(
                 filepath=posixpath.join(self._filepath, name),
                 release=release,
@@ -118,7 +121,7 @@ class EarlierTables(AbstractDataset):
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {"filepath": self._filepath, "tables": [*self._datasets]}
+        return {"filepath": self._filepath, "tables": [*self.datasets]}
 
     def _exists(self) -> bool:
         return self.load() is not None
@@ -128,13 +131,13 @@ class EarlierTables(AbstractDataset):
 
         Nor is there anything to add to where somebody removed the folder of a table.
         """
-        versions = of_one_release(self._datasets)
-        logs = [each.store.location for each in self._datasets.values()]
+        versions = of_one_release(self.datasets)
+        logs = [each.store.location for each in self.datasets.values()]
         if not versions or any(
             log.is_local and not log.has_folder("_delta_log") for log in logs
         ):
             return None
-        return Earlier(self._datasets, versions)
+        return Earlier(self.datasets, versions)
 
     def save(self, data: Any) -> None:
         """Refuse: the tables are written by their own data sets."""

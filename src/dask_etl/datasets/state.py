@@ -47,6 +47,9 @@ class StateDataset(AbstractDataset):
           notes: ingestion_ledger
           tables: {ingestion_ledger: ingestion_ledger, rows: transactions}
 
+    Attributes:
+        datasets: of the tables, by name; ``notes`` names the one that tells.
+
     Args:
         filepath: the folder that the tables' folders are in.
         tables: the names of these folders, by name.
@@ -73,8 +76,8 @@ class StateDataset(AbstractDataset):
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ):
-        self._notes = notes
-        self._datasets = {
+        self.notes = notes
+        self.datasets = {
             name: PandasParquetDataset(
                 filepath=posixpath.join(str(filepath), folder),
                 release=release,
@@ -88,25 +91,25 @@ class StateDataset(AbstractDataset):
         self.metadata = metadata
 
     def _describe(self) -> dict[str, Any]:
-        return {"notes": self._notes, "tables": [*self._datasets]}
+        return {"notes": self.notes, "tables": [*self.datasets]}
 
     def _exists(self) -> bool:
         return bool(self.load().versions)
 
     def load(self) -> Noted:
         """Read what is noted, if it is of what is in force; see the class."""
-        noted = self._datasets[self._notes]
-        if versions := of_one_release(self._datasets):
+        noted = self.datasets[self.notes]
+        if versions := of_one_release(self.datasets):
             return Noted(noted.load(), versions)
         if noted.current() is not None:
             logger.warning(
                 "%s: the tables that it tells of were written since by something else",
-                self._notes,
+                self.notes,
             )
         if noted.table is None:
-            raise DatasetError(f"{self._notes}: the name of no table")
+            raise DatasetError(f"{self.notes}: the name of no table")
         return Noted(noted.table.schema.empty_table().to_pandas(), {})
 
     def save(self, data: Any) -> None:
         """Refuse: the tables are written by their own data sets."""
-        raise DatasetError(f"{self._notes}: is only read under this name")
+        raise DatasetError(f"{self.notes}: is only read under this name")

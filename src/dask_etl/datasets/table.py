@@ -1,7 +1,7 @@
 """What the data sets of a table have in common, whatever frame they show it as."""
 
+import contextlib
 import functools
-import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,12 +19,14 @@ from kedro.io.core import (
     get_protocol_and_path,
 )
 
-from dask_etl.compat.kedro import TablePreview
+from dask_etl.compat.kedro import HTMLPreview
+from dask_etl.datasets.preview import table_page
+from dask_etl.dictionary import DataDictionary
 from dask_etl.errors import StorageError, TableMissing
 from dask_etl.storage.delta import Content, storable
 from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.folder import PlainFile, name_in, parquet_paths, read_folder
-from dask_etl.storage.frames import from_pandas, to_pandas
+from dask_etl.storage.frames import from_pandas
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import is_ours, stable_name
 from dask_etl.storage.parts import PartReader
@@ -107,6 +109,8 @@ class TableDataset(AbstractDataset):
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
         self.metadata = metadata
+        # Whoever shows tables to people says what they mean.
+        self.dictionary = DataDictionary()
         root = self._filesystem._strip_protocol(path)
         self._location = Location(self._filesystem, root)
         self._release_root = release
@@ -259,14 +263,19 @@ class TableDataset(AbstractDataset):
         expected, self._published = self._published, None
         return expected is not None and expected is data
 
-    def preview(self, nrows: int = 5) -> TablePreview:
-        """Return the first rows, for Kedro-Viz; at most one file is read."""
-        source = self.source()
-        rows = source.reader.read(source.segments[:1]).slice(0, nrows)
-        frame = to_pandas(rows, rows.column_names)
-        return TablePreview(
-            json.loads(frame.to_json(orient="split", date_format="iso"))
-        )
+    def preview(self, nrows: int = 5) -> HTMLPreview:
+        """Return what the table is and its first rows, for Kedro-Viz.
+
+        At most one part is read.
+        """
+        rows = None
+        with contextlib.suppress(TableMissing):
+            source = self.source()
+            first = source.reader.read(source.segments[:1])
+            rows = first.slice(0, nrows).to_pylist()
+        name = self.table.name if self.table else ""
+        meaning, columns = self.dictionary.meaning(name), self.dictionary.columns(name)
+        return HTMLPreview(table_page(meaning, rows, columns))
 
     # -- loading ---------------------------------------------------------------
 

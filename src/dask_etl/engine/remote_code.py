@@ -69,7 +69,9 @@ def probe(
     return {"versions": versions, "code": code, "failed": failed}
 
 
-def install(package: str, code: str, archive: bytes) -> None:
+def install(
+    package: str, code: str, archive: bytes, workspace: str | None = None
+) -> None:
     """Put the source of a package first on the path of this process.
 
     Does nothing where the same source is there already, so that it may be asked for
@@ -79,16 +81,22 @@ def install(package: str, code: str, archive: bytes) -> None:
         package: its name.
         code: digest of its source, as :func:`probe` tells it.
         archive: zip of its source files.
+        workspace: a folder that somebody tidies up, even if this process is killed; by
+            default one that goes when the process ends.
     """
+    import atexit
     import importlib
     import io
     import pathlib
+    import shutil
     import tempfile
     import zipfile
 
     if probe(package, ())["code"] == code:
         return
-    folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{package}-{code}-"))
+    made = tempfile.mkdtemp(prefix=f"{package}-{code}-", dir=workspace)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    folder = pathlib.Path(made)
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
         opened.extractall(folder)
     sys.path.insert(0, str(folder))
@@ -111,7 +119,7 @@ def shipped(package: str, code: str, archive: bytes) -> Any:
         name = f"{package}-code"
 
         def setup(self, worker: Any) -> None:
-            install(package, code, archive)
+            install(package, code, archive, worker.local_directory)
 
     return ShippedCode()
 

@@ -7,8 +7,9 @@ from dask_etl.hooks.parameters import ParameterHooks
 from dask_etl.hooks.progress import ProgressHooks
 from dask_etl.hooks.run_facts import RunFactsHooks
 from dask_etl.hooks.run_report import RunReportHooks
+from dask_etl.hooks.selection import SelectionHooks
 from dask_etl.hooks.summary import SummaryHooks
-from dask_etl.hooks.viz_stats import VizStatsHooks
+from dask_etl.hooks.viz import VizContext, VizHooks
 
 __all__ = [
     "ClusterHooks",
@@ -18,6 +19,8 @@ __all__ = [
     "ProgressHooks",
     "RunFactsHooks",
     "RunReportHooks",
+    "SelectionHooks",
     "SummaryHooks",
-    "VizStatsHooks",
+    "VizContext",
+    "VizHooks",
 ]

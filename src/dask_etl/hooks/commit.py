@@ -15,9 +15,9 @@ from kedro.pipeline.node import Node
 class CommitHooks:
     """Writes the tables of a pipeline and commits them together, all or none.
 
-    Nodes of one registered pipeline and one namespace belong together: their tables
-    are staged as they come, seen by the later nodes of the run, and put in force by
-    the last of them. Nodes without a namespace commit what they write at once.
+    Nodes of one registered pipeline that write into one namespace, ``dask`` say, belong
+    together: their tables are staged as they come, seen by the later nodes of the run,
+    and put in force by the last of them. Other nodes commit what they write at once.
     """
 
     def __init__(self) -> None:
@@ -95,6 +95,7 @@ def _tables(catalog: DataCatalog, outputs: dict[str, Any]) -> dict[Any, Any]:
 
 def _group(node: Node) -> tuple[str, ...] | None:
     """Name what a node belongs to; None if to nothing but itself."""
-    if not node.namespace:
+    spaces = {name.rpartition(".")[0] for name in node.outputs} - {""}
+    if not spaces:
         return None
-    return min(node.tags & set(pipelines), default=""), node.namespace.split(".")[0]
+    return min(node.tags & set(pipelines), default=""), min(spaces)

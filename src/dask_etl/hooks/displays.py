@@ -30,6 +30,29 @@ def display() -> Display:
     return _Log()
 
 
+def calm_notebook() -> None:
+    """In a notebook, log to where results appear; warnings stay where errors are, on red.
+
+    Kedro's settings of the log know nothing of notebooks.
+    """
+    root = logging.getLogger()
+    if not _is_notebook() or any(isinstance(each, _Calm) for each in root.handlers):
+        return
+    for handler in [*root.handlers]:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.stderr:
+            handler.setLevel(max(handler.level, logging.WARNING))
+            calm = _Calm(sys.stdout)
+            calm.setFormatter(handler.formatter)
+            root.addHandler(calm)
+
+
+class _Calm(logging.StreamHandler):
+    """Shows what is no warning."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.levelno < logging.WARNING
+
+
 def _is_notebook() -> bool:
     # Who runs in a kernel has imported this.
     if "ipykernel" not in sys.modules:

@@ -13,7 +13,7 @@ from kedro.pipeline import Pipeline
 from kedro.pipeline.node import Node
 
 from dask_etl.engine.progress import Computation, Progress, computations
-from dask_etl.hooks.displays import Display, display
+from dask_etl.hooks.displays import Display, calm_notebook, display
 from dask_etl.hooks.monitor import ProcessTree
 from dask_etl.wording import counted, duration, number
 
@@ -38,6 +38,7 @@ class ProgressHooks:
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
         """Read whether anybody wants to know."""
+        calm_notebook()
         self._wanted = context.config_loader["parameters"].get(PROGRESS, True)
 
     @hook_impl

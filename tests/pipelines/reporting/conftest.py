@@ -1,5 +1,7 @@
 """Tables as the analytics would make them, of any size, quick and plausible."""
 
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -7,6 +9,8 @@ import pandas as pd
 import pytest
 
 from dask_etl.hooks.records import RUN_METRICS, with_pipeline_totals
+from dask_etl.pipelines.reporting.page import render
+from dask_etl.pipelines.reporting.page.analyses import analyses
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Currency
 from dask_etl.retail.tables import (
@@ -323,6 +327,22 @@ CASES = {
 @pytest.fixture(scope="session", params=CASES, name="case")
 def _case(request):
     return CASES[request.param]()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def drawn_once():
+    """The sections of a page that show the same tables are made once: figures take long."""
+    made = {}
+
+    def remembered(*tables):
+        key = pickle.dumps(tables)
+        if key not in made:
+            made[key] = analyses(*tables)
+        return copy.deepcopy(made[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(render, "analyses", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

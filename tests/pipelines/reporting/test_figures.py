@@ -59,10 +59,8 @@ FIGURES = [*DRAWN, "business_insights", "performance_comparison"]
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_every_figure_can_be_read(name, case, tmp_path, monkeypatch):
+def test_every_figure_can_be_read(name, case, monkeypatch):
     figure = draw(name, case)
-    figure.savefig(tmp_path / "figure.png", dpi=60)
-    assert (tmp_path / "figure.png").stat().st_size > 2_000
     texts = drawn_texts(figure, monkeypatch)
     assert figure.get_suptitle() in [text.get_text() for text in texts]
     boxes = [(text.get_text(), text.get_window_extent()) for text in texts]

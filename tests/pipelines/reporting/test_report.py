@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from dask_etl.pipelines import verification
-from dask_etl.pipelines.reporting.pipeline import create_pipeline
+from dask_etl.pipelines.reporting.pipeline import COMPARISON, FIGURES, create_pipeline
 from dask_etl.pipelines.reporting.report import (
     accuracy_summary,
     ledger_summary,
@@ -28,7 +28,8 @@ def verified(**difference):
 
 
 def test_report_is_complete_and_well_formed(case):
-    text = render_report(verification=verified(), **case)
+    drawn = {name: f"{name}.png" for name in (*FIGURES, COMPARISON)}
+    text = render_report(verification=verified(), **case, **drawn)
     assert text.startswith("# Sales report\n")
     for name in COMPARED:
         assert f"| `{name}` |" in text
@@ -37,7 +38,11 @@ def test_report_is_complete_and_well_formed(case):
         for output in create_pipeline().all_outputs()
         if output.endswith("_plot")
     }
+    assert plots == set(drawn)
     assert all(f"({plot}.png)" in text for plot in plots)
+    assert ".png" not in render_report(
+        verification=verified(), **case, **dict.fromkeys(drawn)
+    )
     assert ("| Precision |" in text) == (len(case["rule_accuracy"]) > 0)
     assert "nan" not in text
     blocks = [block.split("\n") for block in text.split("\n\n") if block[0] == "|"]
@@ -103,7 +108,7 @@ def test_performance_table(normal, make_metrics):
 @pytest.mark.filterwarnings("error")
 def test_pipeline_ends_with_the_verdict():
     pipeline = create_pipeline()
-    assert pipeline.nodes[-1].name == "require_identical"
+    assert pipeline.nodes[-1].name == "reporting.require_identical"
     assert all(node.tags == {"reporting"} for node in pipeline.nodes)
     assert {"verification", "run_metrics"} < pipeline.inputs()
 
@@ -127,5 +132,7 @@ def test_verification_is_a_pipeline_between_the_engines_and_the_report():
         "run_metrics",
     }
     names = [node.name for node in both.nodes]
-    assert names[-1] == "require_identical"
-    assert names.index("plot_performance_comparison") > names.index("verify_engines")
+    assert names[-1] == "reporting.require_identical"
+    assert names.index("reporting.plot_performance_comparison") > names.index(
+        "verify_engines"
+    )

@@ -1,5 +1,7 @@
 """The report in Markdown: what the data say, and why they can be believed."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 
 from dask_etl.retail.parameters import Currency
@@ -33,8 +35,12 @@ def render_report(
     customers: pd.DataFrame,
     orders: pd.DataFrame,
     currency: Currency,
+    **figures: str | None,
 ) -> str:
     """Put the findings of a run on one page, with links to its figures.
+
+    Args:
+        figures: names of their files, by the figure; None where one was not drawn.
 
     Returns:
         Markdown; figures are linked as files beside it.
@@ -53,10 +59,10 @@ def render_report(
         headline_figures(row_ledger, categories, customers, orders, currency),
         "## What the data say",
         "\n".join(
-            f"- [{plot.replace('_', ' ').capitalize()}]({plot}.png): {_safe(text)}."
-            for plot, text in insights.items()
+            f"- {_link(name, figures)}: {_safe(text)}."
+            for name, text in insights.items()
         ),
-        "![Business insights](business_insights.png)",
+        *_picture("business_insights", figures),
         "## Where the rows went",
         ledger_summary(row_ledger),
         *accuracy_summary(rule_accuracy),
@@ -64,9 +70,18 @@ def render_report(
         verification_summary(verification),
         "## What the engines cost",
         performance_summary(run_metrics),
-        "![Performance comparison](performance_comparison.png)",
+        *_picture("performance_comparison", figures),
     ]
     return "\n\n".join(sections) + "\n"
+
+
+def _link(figure: str, files: Mapping[str, str | None]) -> str:
+    title, file = figure.replace("_", " ").capitalize(), files.get(figure)
+    return f"[{title}]({file})" if file else title
+
+
+def _picture(figure: str, files: Mapping[str, str | None]) -> list[str]:
+    return [f"!{_link(figure, files)}"] if files.get(figure) else []
 
 
 def headline_figures(
