@@ -11,7 +11,7 @@ import pandas as pd
 
 from support import commands
 from support.documented import blocks
-from support.kedro_project import ROOT
+from support.kedro_project import ROOT, TIMEOUT
 
 PAGE = ROOT / "docs" / "tutorial.md"
 
@@ -30,7 +30,7 @@ def test_every_step(project, whole_run):
                 shutil.copytree(ran.path / "data", project.path / "data")
                 said += done.stdout + done.stderr
                 continue
-            done = commands.run(shlex.split(line), project.path, environment, 120)
+            done = commands.run(shlex.split(line), project.path, environment, TIMEOUT)
             assert done.returncode == 0, f"{line}\n{done.stderr[-3_000:]}"
             said += done.stdout + done.stderr
         return said

@@ -384,16 +384,16 @@ def with_source(lazies: Mapping[str, Any], make: Callable) -> dict[str, Any]:
 
 
 class SlowWriter(PartWriter):
-    """Takes its time for every part."""
+    """Takes its time for every part, but for the first: that is waited for."""
 
     def write(self, table, number: int) -> PartFile:
         """Write a part."""
-        time.sleep(0.5)
+        time.sleep(0.1 if number == 0 else 3)
         return super().write(table, number)
 
 
 def slow_kedro(*arguments: str) -> None:
-    """``kedro`` with these arguments, in which every part takes half a second."""
+    """``kedro`` with these arguments, in which the parts take seconds."""
     from kedro.framework.cli.cli import main
 
     import dask_etl.datasets.publish as module

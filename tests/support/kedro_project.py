@@ -19,7 +19,7 @@ from dask_etl.retail.parameters import Segments
 
 ROOT = Path(__file__).parents[2]
 ETL = ("etl_dask", "etl_pandas")
-TIMEOUT = 120
+TIMEOUT = 300
 ENGINES = ("dask", "pandas")
 TOLERANT = {"allow_nothing_kept": True, "thresholds": {"any": {"fail_above": 1}}}
 """``cleaning`` for tests of what becomes of rows, however many of them are bad."""
