@@ -14,10 +14,10 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test fuzz lint docs bench viz notebook pins clean
+.PHONY: help install run test test-cluster fuzz lint docs bench viz notebook pins clean
 
 help: ## list these targets
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' \
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' \
 		$(MAKEFILE_LIST)
 
 install: $(VENV)/installed ## the environment alone, in .venv
@@ -31,6 +31,9 @@ run: $(VENV)/installed ## the whole job: 10 million rows, both engines, verified
 
 test: $(VENV)/installed-dev ## the tests
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-cluster: $(VENV)/installed-dev ## whole runs on a cluster elsewhere and on S3, with faults
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 fuzz: $(VENV)/installed-dev ## ten thousand random deliveries: both engines, the oracle
 	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest tests/fuzz

@@ -94,14 +94,15 @@ def _engine(partitions: int, _get) -> dict:
     import fsspec
 
     from dask_etl.engine.scratch import Scratch
+    from dask_etl.storage.location import Location
     from dask_etl.storage.parts import PartWriter
 
     filesystem = fsspec.filesystem("file", auto_mkdir=True)
     with tempfile.TemporaryDirectory(prefix="dask-etl-overhead-") as folder:
-        scratch = Scratch(filesystem, f"{folder}/scratch")
+        scratch = Scratch(Location(filesystem, f"{folder}/scratch"))
         writer = PartWriter(filesystem, f"{folder}/table", "0" * 8)
         outputs: dict[Lazy, PartWriter] = {_lazy(partitions): writer}
-        for needed in (scratch.folder, writer.folder):
+        for needed in (scratch.location.path, writer.folder):
             filesystem.makedirs(needed)
         began = time.perf_counter()
         graph = Graph(outputs, scratch)

@@ -17,6 +17,7 @@ from dask_etl.adopt.command import adopt
 from dask_etl.compat import kedro_viz
 from dask_etl.compat.kedro import path_of
 from dask_etl.errors import ExplainedError, explanation
+from dask_etl.package_command import package
 from dask_etl.run_command import no_project, run
 from dask_etl.wording import size
 
@@ -48,6 +49,7 @@ def cli() -> None:
 
 cli.add_command(run)
 cli.add_command(adopt)
+cli.add_command(package)
 
 
 def _environment(command: Callable) -> Callable:

@@ -3,15 +3,18 @@
 import functools
 import re
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import s3fs
 from kedro.io import DatasetError
 
 import dask_etl.datasets.publish
-from dask_etl.datasets import PandasParquetDataset
+from dask_etl.datasets import DaskParquetDataset, PandasParquetDataset
 from dask_etl.datasets.publish import publish
-from dask_etl.errors import explanation
+from dask_etl.errors import StorageError, explanation
 from dask_etl.storage.delta import Conflict
 from dask_etl.storage.session import Session
 from oracle.raw_files import dirty_transactions, write_raw
@@ -114,6 +117,8 @@ def test_versions_on_object_storage(credentials):
     location = dataset.store.location
     found = location.filesystem.ls(location.path, detail=False)
     assert sum(path.endswith(".parquet") for path in found) == 2
+    # One that this process has not read: what it has, it keeps.
+    dataset.save(pd.DataFrame({"number": [4]}))
     [part] = dataset.content().parts
     location.filesystem.pipe_file(location.file(part.name), b"PAR1")
     with pytest.raises(Exception, match="truncated or was replaced"):
@@ -161,3 +166,24 @@ def test_what_s3_refuses_is_said_in_one_line(credentials, monkeypatch, given, wo
 def test_a_defect_keeps_its_traceback():
     assert explanation(DatasetError("what")) is None
     assert explanation(ZeroDivisionError("where")) is None
+
+
+@pytest.mark.parametrize("rows", [3, 100_000])
+def test_a_file_that_is_replaced_during_a_run_is_noticed_when_it_is_read(
+    credentials, tmp_path, rows
+):
+    """Without being looked at first; also by one of the same size."""
+    filesystem = s3fs.S3FileSystem(**credentials)
+    path = tmp_path / "f.parquet"
+    for first in (1, 2):
+        values = np.random.default_rng(first).random(2 * rows)
+        table = pa.table({"a": values})
+        pq.write_table(table, path, compression="none", use_dictionary=False)
+        filesystem.put(str(path), f"bucket/replaced-{rows}/f.parquet")
+        if first == 1:
+            source = DaskParquetDataset(
+                filepath=f"s3://bucket/replaced-{rows}", credentials=credentials
+            ).source()
+            assert len(source.reader.read(source.segments)) == 2 * rows
+    with pytest.raises(StorageError, match=r"f\.parquet: changed since the run began"):
+        source.reader.read(source.segments)

@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.request import urlopen
@@ -223,6 +224,22 @@ def test_a_class_that_does_not_start_a_cluster_is_told(given, said):
     settings = DaskSettings(cluster={"class": given, "kwargs": {"sausages": 1}})
     with dask.config.set(dask.config.config), pytest.raises(ClusterError, match=said):
         Cluster(settings)
+
+
+def test_a_cluster_whose_scheduler_does_not_answer_is_not_waited_for():
+    settings = DaskSettings(
+        cluster={
+            "class": "support.remote_cluster.SilentCluster",
+            "kwargs": {"n_workers": 0, "processes": False},
+        },
+        config={"distributed": {"comm": {"timeouts": {"connect": "0.5s"}}}},
+    )
+    begun = time.monotonic()
+    with dask.config.set(dask.config.config), pytest.raises(ClusterError) as error:
+        Cluster(settings)
+    assert time.monotonic() - begun < 20
+    assert "SilentCluster: its scheduler at" in str(error.value)
+    assert "has not answered within 0.5s" in str(error.value)
 
 
 def test_a_gateway_needs_its_package():

@@ -14,6 +14,7 @@ from dask_etl.engine.execution import Graph
 from dask_etl.engine.scratch import Scratch
 from dask_etl.retail.parameters import Cleaning, Threshold
 from dask_etl.retail.rules import SCREENED_COLUMNS, ThresholdExceeded
+from dask_etl.storage.location import Location
 from dask_etl.storage.parts import PartReader, PartWriter
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import (
@@ -87,7 +88,7 @@ def test_an_error_of_one_output_withholds_all(frame, tmp_path, workers):
 def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
     """Dask may blame any task, those included that only hold what others share."""
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
-    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    scratch = Scratch(Location(writer.filesystem, str(tmp_path / "scratch")))
     graph = Graph(dict.fromkeys(lazy_tables(frame), writer), scratch)
     graph.build()
     said = {graph.describe(key) for key in graph.tasks}
@@ -103,7 +104,7 @@ def test_whatever_workers_die_of_is_named_by_its_files(frame, tmp_path):
 def test_foreign_frames_are_named_as_input(tmp_path):
     raw = dd.from_pandas(nullable(dirty_transactions(50, 1)), npartitions=2)
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
-    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    scratch = Scratch(Location(writer.filesystem, str(tmp_path / "scratch")))
     graph = Graph(dict.fromkeys(lazy_tables(raw), writer), scratch)
     graph.build()
     said = {graph.describe(key) for key in graph.tasks}

@@ -11,6 +11,7 @@ from dask_etl.engine.execution import Graph, execute
 from dask_etl.engine.partitions import Partitions
 from dask_etl.engine.progress import Computation, Step, computations
 from dask_etl.engine.scratch import Scratch
+from dask_etl.storage.location import Location
 from dask_etl.storage.parts import PartWriter
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import cluster, lazy_tables, raw_dataset
@@ -82,7 +83,7 @@ def test_a_run_can_be_watched_while_it_goes_on(tmp_path, workers):
         "rows", pa.schema({"n": pa.int64()})
     )
     writer = PartWriter(filesystem, str(tmp_path / "out"), "0" * 8)
-    scratch = Scratch(filesystem, str(tmp_path / "scratch"))
+    scratch = Scratch(Location(filesystem, str(tmp_path / "scratch")))
     results = []
 
     def run():
@@ -120,7 +121,7 @@ def test_tasks_have_the_names_of_their_steps(tmp_path):
     write_raw(tmp_path / "raw", dirty_transactions(300, 1), 5)
     frame = raw_dataset(tmp_path / "raw", 60).load()
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
-    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    scratch = Scratch(Location(writer.filesystem, str(tmp_path / "scratch")))
     graph = Graph(dict.fromkeys(lazy_tables(frame), writer), scratch)
     graph.build()
     names = {key_split(key) for key in graph.tasks}
@@ -145,7 +146,7 @@ def test_steps_of_one_name_are_told_apart(tmp_path):
     schema = pa.schema({"n": pa.int64()})
     lazies = [first.parts("one", schema), second.parts("two", schema)]
     writer = PartWriter(fsspec.filesystem("file"), str(tmp_path / "out"), "0" * 8)
-    scratch = Scratch(writer.filesystem, str(tmp_path / "scratch"))
+    scratch = Scratch(Location(writer.filesystem, str(tmp_path / "scratch")))
     graph = Graph(dict.fromkeys(lazies, writer), scratch)
     graph.build()
     assert [step.name for step in graph.steps()] == ["pass", "pass-2"]

@@ -5,12 +5,14 @@ import threading
 import time
 
 import dask
+import psutil
 import pytest
 
 from dask_etl.engine.cluster import Cluster
 from dask_etl.engine.cluster_settings import DaskSettings
 from dask_etl.engine.preflight import Needs
 from dask_etl.errors import ClusterError, WorkersLost
+from dask_etl.hooks.monitor import WorkersElsewhere
 from oracle.raw_files import dirty_transactions, write_raw
 from support.fault_injection import contents, run, strays, tables_in
 from support.remote_cluster import copy_package, remote_cluster
@@ -107,6 +109,54 @@ def test_other_code_is_refused_or_replaced(tmp_path, raw, expected, package):
         finally:
             there.close()
         assert contents(tables_in(tmp_path / "tables")) == expected
+
+
+BUSY = """
+import time
+held = bytearray(b"x" * (200 << 20))
+ends = time.process_time() + 4
+while time.process_time() < ends:
+    held[0] = 1
+"""
+"""What a worker is to do: it has no module of the tests."""
+
+
+def test_what_workers_elsewhere_use_is_measured(tmp_path):
+    """Against what the system says of their processes."""
+    with remote_cluster(tmp_path / "there") as cluster:
+        there = attached(cluster)
+        workers = [psutil.Process(cluster.processes[f"worker-{n}"].pid) for n in (0, 1)]
+        measured = WorkersElsewhere()
+
+        def watch(until):
+            while not until():
+                held.append(measured.sample())
+                time.sleep(0.05)
+
+        held: list[int] = []
+        try:
+            # They are asked once a second: what they do counts from the second answer on.
+            since = time.monotonic()
+            watch(lambda: time.monotonic() > since + 2.5)
+            before, spent = measured.cpu_seconds, cpu_seconds(workers)
+            work = [there.client.submit(exec, BUSY, {}, pure=False) for _ in workers]
+            watch(lambda: all(future.done() for future in work))
+            there.client.gather(work)
+            memory = sum(process.memory_info().rss for process in workers)
+            since = time.monotonic()
+            watch(lambda: time.monotonic() > since + 2.5)
+            spent = cpu_seconds(workers) - spent
+        finally:
+            there.close()
+    assert spent > 8
+    assert 0.4 * spent < measured.cpu_seconds - before < 1.6 * spent
+    assert measured.threads == 2
+    assert 400 << 20 < max(held) < 1.2 * memory + (400 << 20)
+
+
+def cpu_seconds(processes) -> float:
+    times = [process.cpu_times() for process in processes]
+    return sum(each.user + each.system for each in times)
 
 
 def test_a_lost_scheduler_ends_the_run_in_one_line(tmp_path, raw):

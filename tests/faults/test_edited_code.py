@@ -45,7 +45,7 @@ def kill_after(child, tmp_path, screened):
     """Kill a run when it has gone so far; returns how many partitions are finished."""
     child.wait_for(lambda: computed(tmp_path)["screen_partition"] >= screened)
     child.kill()
-    receipts = tmp_path.glob("tables/clean_transactions/_scratch/*/stage-3-?????.json")
+    receipts = tmp_path.glob("tables/clean_transactions/_scratch/*/stage-3-?????.arrow")
     return len(list(receipts))
 
 

@@ -68,7 +68,7 @@ def test_ctrl_c_or_sigterm_ends_a_run_and_what_it_started(project, processes, nu
     family = []
     try:
         scratch = project.folder("dask.clean_transactions") / "_scratch"
-        wait_for(lambda: list(scratch.glob("*/stage-3-*.json")), running)
+        wait_for(lambda: list(scratch.glob("*/stage-3-?????.arrow")), running)
         family = psutil.Process(running.pid).children(recursive=True)
         assert bool(family) == processes
 

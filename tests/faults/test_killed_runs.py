@@ -91,10 +91,8 @@ def interrupted(tmp_path, log):
 
 def finished(folder):
     """The partitions that an interrupted run has receipts for, by stage."""
-    receipts = folder.glob("clean_transactions/_scratch/*/stage-*.json")
-    return Counter(
-        path.name.rpartition("-")[0] for path in receipts if path.name.count("-") == 2
-    )
+    receipts = folder.glob("clean_transactions/_scratch/*/stage-?-?????.arrow")
+    return Counter(path.name.rpartition("-")[0] for path in receipts)
 
 
 def undisturbed(tmp_path, raw, **options):
@@ -188,11 +186,10 @@ def spoil(path, how):
         ("clean_transactions/part-*.parquet", "flipped"),
         ("clean_transactions/part-*.parquet", "cut"),
         ("rejected_transactions/part-*.parquet", "gone"),
-        ("clean_transactions/_scratch/*/stage-3-?????.json", "flipped"),
-        ("clean_transactions/_scratch/*/stage-3-?????.json", "empty"),
-        ("clean_transactions/_scratch/*/stage-3-customers-*.arrow", "flipped"),
-        ("clean_transactions/_scratch/*/stage-3-customers-*.arrow", "gone"),
-        ("clean_transactions/_scratch/*/stage-0-keys-?????.arrow", "empty"),
+        ("clean_transactions/_scratch/*/stage-3-?????.arrow", "flipped"),
+        ("clean_transactions/_scratch/*/stage-3-?????.arrow", "empty"),
+        ("clean_transactions/_scratch/*/stage-3-?????.arrow", "gone"),
+        ("clean_transactions/_scratch/*/stage-0-?????.arrow", "cut"),
         ("clean_transactions/_scratch/*/stage-0-keys-merged-?????.arrow", "cut"),
         ("clean_transactions/_scratch/*/attempt.json", "flipped"),
         ("clean_transactions/_scratch/*/attempt.json", "gone"),
@@ -207,7 +204,7 @@ def test_damaged_work_of_a_killed_run_is_done_again(
     child.wait_for(lambda: finished(folder)["stage-3"] >= 3)
     child.kill()
     assert not any(dataset.exists() for dataset in tables_in(folder).values())
-    done = {path.stem for path in folder.glob("clean_transactions/_scratch/*/*.json")}
+    done = {path.stem for path in folder.glob("clean_transactions/_scratch/*/*.arrow")}
     damaged = sorted(
         path
         for path in folder.glob(what)

@@ -1,9 +1,9 @@
 """Write tables that change together: stage all, then commit all."""
 
 import logging
-import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -17,10 +17,11 @@ from dask_etl.engine.partitions import Lazy, Parts, Unchanged
 from dask_etl.engine.scratch import ATTEMPT, Scratch
 from dask_etl.errors import StorageError
 from dask_etl.storage.delta import Conflict, Content
+from dask_etl.storage.files import checksum
 from dask_etl.storage.names import new_attempt
 from dask_etl.storage.parts import PartFile, PartWriter
 from dask_etl.storage.session import Session, refuse_other_release
-from dask_etl.storage.store import Attempt, Staged
+from dask_etl.storage.store import SCRATCH, Attempt, Staged
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,9 @@ class Work:
         try:
             self.scratch.clear()
         except OSError as error:
-            logger.warning("%s: cannot be removed (%s)", self.scratch.folder, error)
+            logger.warning(
+                "%s: cannot be removed (%s)", self.scratch.location.path, error
+            )
 
     def abandon(self) -> None:
         """Leave the tables as they were before; others may write them."""
@@ -80,11 +83,19 @@ def publish(outputs: Outputs, resume: bool = True) -> None:
     commit([stage(outputs, resume)])
 
 
-def stage(outputs: Outputs, resume: bool = True) -> Work:
+def stage(
+    outputs: Outputs, resume: bool = True, scratch_root: str | None = None
+) -> Work:
     """Write data that is committed later; until then the tables' session alone sees it.
 
     The tables are kept from other writers until the work is committed or abandoned.
     Arguments and errors are those of :func:`publish`.
+
+    Args:
+        outputs: as of :func:`publish`.
+        resume: the same.
+        scratch_root: folder for scratch files, which all workers reach; None for the
+            first table's own.
     """
     session = next(iter(outputs)).session
     outputs = {
@@ -100,7 +111,7 @@ def stage(outputs: Outputs, resume: bool = True) -> Work:
         # In one order everywhere: of two runs, one gets all the tables.
         for store in sorted(stores, key=lambda store: store.location.path):
             store.acquire()
-        return _stage(outputs, resume)
+        return _stage(outputs, resume, scratch_root)
     except BaseException:
         _free(stores)
         raise
@@ -130,7 +141,7 @@ def _free(stores) -> None:
         store.free()
 
 
-def _stage(outputs: Outputs, resume: bool) -> Work:
+def _stage(outputs: Outputs, resume: bool, scratch_root: str | None) -> Work:
     lazies = {d: data for d, data in outputs.items() if isinstance(data, Lazy)}
     first = next(iter(outputs))
     run_id = first.run_id
@@ -140,14 +151,17 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
     }
     for dataset, lazy in lazies.items():
         _check_base(attempts[dataset], lazy)
-    scratch = _scratch(lazies, resume, attempts.values())
+    homes = {dataset: _scratch_home(dataset, scratch_root) for dataset in outputs}
+    scratch = _scratch(lazies, homes, resume, attempts.values())
     for dataset in outputs:
+        home = homes[dataset]
         # Where looking costs requests, only where scratch files can be.
-        if dataset not in lazies and not dataset.store.location.is_local:
+        if not home.location.is_local and (
+            dataset not in lazies or dataset.store.is_new
+        ):
             continue
         # Work that an interrupted run left for another computation.
-        home = _scratch_home(dataset)
-        if scratch is None or home.folder != posixpath.dirname(scratch.folder):
+        if scratch is None or home.location != scratch.location.parent:
             home.clear()
     name = _attempt_name(scratch, attempts.values())
     attempts = {d: replace(attempt, name=name) for d, attempt in attempts.items()}
@@ -170,7 +184,7 @@ def _stage(outputs: Outputs, resume: bool) -> Work:
         else attempt.overwrite(written[dataset])
         for dataset, attempt in attempts.items()
     )
-    left = _scratch_home(next(iter(lazies))) if lazies else None
+    left = homes[next(iter(lazies))] if lazies else None
     first.session.stage(staged)
     return Work(first.session, staged, left)
 
@@ -204,25 +218,33 @@ def _check_base(attempt: Attempt, lazy: Lazy) -> None:
 
 
 def _scratch(
-    lazies: Outputs, resume: bool, attempts: Collection[Attempt]
+    lazies: Outputs,
+    homes: Mapping[TableDataset, Scratch],
+    resume: bool,
+    attempts: Collection[Attempt],
 ) -> Scratch | None:
-    """Open the scratch folder of these lazy tables, beside the first of them."""
+    """Open the scratch folder of these lazy tables, in the home of the first of them."""
     if not lazies:
         return None
     first = next(iter(lazies))
-    home = _scratch_home(first)
-    scratch = Scratch(home.filesystem, home.path(fingerprint(lazies.values())))
+    home = homes[first]
+    scratch = Scratch(home.location.folder(fingerprint(lazies.values())))
+    if first.store.is_new and home.location.parent == first.store.location:
+        return scratch
     receipt = scratch.receipt(ATTEMPT)
     if not (resume and receipt) or _is_committed(receipt["attempt"], attempts):
         home.clear()
-        if first.store.location.is_local:
-            home.filesystem.makedirs(scratch.folder, exist_ok=True)
+        scratch.location.make()
     return scratch
 
 
-def _scratch_home(dataset: TableDataset) -> Scratch:
-    location = dataset.store.location
-    return Scratch(location.filesystem, location.file("_scratch"))
+def _scratch_home(dataset: TableDataset, root: str | None) -> Scratch:
+    table = dataset.store.location
+    if root is None:
+        return Scratch(table.folder(SCRATCH))
+    # A folder of the table's own there, which also tells people whose it is.
+    name = f"{PurePosixPath(table.path).name}-{checksum(table.uri.encode())}"
+    return Scratch(table.elsewhere(root).folder(name))
 
 
 def _is_committed(name: str, attempts: Collection[Attempt]) -> bool:

@@ -247,7 +247,10 @@ class TableDataset(AbstractDataset):
                 f"{self._filepath}: tables are not written to paths with '..'. Write "
                 "the folder out."
             )
-        if not self.session.has(self.store) and (found := self._plain_paths()):
+        if self.session.has(self.store):
+            return
+        self.store.look()
+        if not self.store.is_new and (found := self._plain_paths()):
             raise StorageError(
                 f"{self._filepath}: holds {len(found):,} Parquet files that this project "
                 "did not write, and a table would hide them. Leave out the "

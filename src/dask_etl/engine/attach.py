@@ -5,8 +5,10 @@ import contextlib
 import importlib
 import logging
 import re
+import threading
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from typing import Any
 
 from dask_etl.engine.client import Elsewhere, note_elsewhere
@@ -134,7 +136,7 @@ def _start(cluster: ClusterClass, allow_insecure: bool) -> tuple[Any, Any]:
             started = make(**cluster.kwargs)
             _scale(started, cluster)
             check_address(started.scheduler_address, allow_insecure)
-            client = started.get_client()
+            client = _client_of(started, said)
     except BaseException as error:
         if started is not None:
             started.close()
@@ -143,6 +145,36 @@ def _start(cluster: ClusterClass, allow_insecure: bool) -> tuple[Any, Any]:
         raise ClusterError(f"{said}: did not start: {line(error)}") from error
     logger.info("Dask: %s, dashboard %s", said, started.dashboard_link)
     return started, client
+
+
+def _client_of(started: Any, said: str) -> Any:
+    """Return a cluster's client; not all classes have a time limit of their own.
+
+    Raises:
+        ClusterError: its scheduler does not answer.
+    """
+    import dask
+    from dask.utils import parse_timedelta
+
+    timeout = dask.config.get("distributed.comm.timeouts.connect")
+    answer: Future = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(started.get_client())
+        except BaseException as error:
+            answer.set_exception(error)
+
+    # A thread that the end of this process does not wait for.
+    threading.Thread(target=ask, name="get-client", daemon=True).start()
+    done, _ = wait([answer], parse_timedelta(timeout, default="seconds"))
+    if not done:
+        raise ClusterError(
+            f"{said}: its scheduler at {started.scheduler_address} has not answered "
+            f"within {timeout} (distributed.comm.timeouts.connect in dask.yml). Can it "
+            "be reached from this machine?"
+        )
+    return answer.result()
 
 
 def _scale(started: Any, cluster: ClusterClass) -> None:

@@ -131,6 +131,12 @@ class DaskSettings(Strict):
         False,
         description="bear a scheduler elsewhere that does not speak TLS",
     )
+    scratch_root: str | None = Field(
+        None,
+        description="folder for the files by which partitions tell each other what they"
+        " have, e.g. on a fast disk that all workers share while tables are in a bucket;"
+        " `null`: the folder of the first table",
+    )
     local_cluster: LocalClusterSettings = LocalClusterSettings()
     config: dict[str, Any] = Field(
         default_factory=dict,

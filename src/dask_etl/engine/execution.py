@@ -5,7 +5,9 @@ buckets): partitions → barrier → buckets → barrier → next stage. What pa
 barrier lies in scratch files, not in memory.
 """
 
+import bisect
 import functools
+import itertools
 import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +15,7 @@ from typing import Any
 
 from dask.task_spec import DataNode, Task, TaskRef
 
+from dask_etl.engine.blocks import Gather, Spread, blocks_of
 from dask_etl.engine.client import current_client, elsewhere
 from dask_etl.engine.fingerprint import modules_of
 from dask_etl.engine.partitions import (
@@ -168,6 +171,11 @@ class Graph:
         self.labels: dict[Partitions | Reduction, str] = {}
         """Of Dask's tasks, for its dashboard: it shows no more than 15 characters."""
         self.lazies: dict[Partitions, list[Lazy]] = {}
+        self.feeds: dict[Partitions, tuple[str, int]] = {}
+        """Scratch files that merges read: names before the number, and how many."""
+        self.blocks: dict[Partitions, tuple[int, ...]] = {}
+        self._in_blocks = not scratch.location.is_local
+        self._known = scratch.names() if self._in_blocks else None
 
     def build(self) -> dict[Partitions | Reduction, list]:
         """Fill ``tasks``; return the keys to ask for, by stage and by merge."""
@@ -247,7 +255,7 @@ class Graph:
         self.names[partitions] = name
         label = self._label(partitions, partitions.name)
         inputs = {
-            argument: self.names[argument]
+            argument: (self.names[argument], self._blocks(argument.partitions))
             for _, arguments in partitions.steps
             for argument in reductions_in(arguments).values()
         }
@@ -263,10 +271,10 @@ class Graph:
             reductions,
             inputs,
             self.scratch,
+            self._known_of(name),
+            bool(reductions and self._in_blocks),
         )
-        needs = [TaskRef(self._whole(argument)) for argument in inputs]
-        common = self._key(label, "what")
-        self.tasks[common] = DataNode(common, stage)
+        common = self._share(label, "what", stage)
         self.tasks.update(partitions.graph)
         self.keys[partitions] = [
             self._add(
@@ -275,11 +283,49 @@ class Graph:
                 TaskRef(common),
                 number,
                 self._item(label, number, item),
-                *needs,
+                *(TaskRef(self._whole(argument, number)) for argument in inputs),
             )
             for number, item in enumerate(partitions.items)
         ]
-        self._barrier(partitions)
+        self._feed(partitions)
+
+    def _blocks(self, partitions: Partitions) -> tuple[int, ...]:
+        """Return the blocks of partitions; none where tables are read one by one."""
+        if not self._in_blocks:
+            return ()
+        if partitions not in self.blocks:
+            rows = partitions.rows_each()
+            self.blocks[partitions] = blocks_of(len(partitions.items), rows)
+        return self.blocks[partitions]
+
+    def _known_of(self, name: str) -> frozenset[str] | None:
+        """Return which scratch files of a stage or merge were there before."""
+        if self._known is None:
+            return None
+        return frozenset(each for each in self._known if each.startswith(f"{name}-"))
+
+    def _feed(self, partitions: Partitions) -> None:
+        """Have merges wait for the partitions, and find their tables."""
+        name, label = self.names[partitions], self.labels[partitions]
+        keys, blocks = self.keys[partitions], self._blocks(partitions)
+        self.feeds[partitions] = (name, len(keys))
+        if blocks and any(
+            isinstance(each, Reduction) for each in self.lazies[partitions]
+        ):
+            gather = Gather(f"{name}-block", name, blocks, self.scratch)
+            common = self._share(label, "gather", gather)
+            keys = [
+                self._add(
+                    (label, f"block-{block}"),
+                    Gather.run,
+                    TaskRef(common),
+                    block,
+                    *map(TaskRef, keys[start:stop]),
+                )
+                for block, (start, stop) in enumerate(itertools.pairwise(blocks))
+            ]
+            self.feeds[partitions] = (gather.name, len(keys))
+        self._add((label, "done"), collect, *map(TaskRef, keys))
 
     def _item(self, label: str, number: int, item: Any) -> Any:
         if not isinstance(item, ComputedFrame):
@@ -290,7 +336,7 @@ class Graph:
 
     def _add_merge(self, reduction: Reduction) -> None:
         stage = self.names[reduction.partitions]
-        name = f"{stage}-{reduction.name}"
+        name = f"{stage}-{reduction.name}-merged"
         self.names[reduction] = name
         named = f"merge_{reduction.name}"
         label = self._label(
@@ -298,13 +344,16 @@ class Graph:
         )
         merge = Merge(
             name,
-            tuple((self.names[p], len(p.items)) for p in reduction.sources),
+            tuple(
+                (*self.feeds[p], self._first(reduction, p)) for p in reduction.sources
+            ),
             reduction,
             self.outputs.get(reduction),
             self.scratch,
+            self._pieces(reduction),
+            self._known_of(name),
         )
-        common = self._key(label, "what")
-        self.tasks[common] = DataNode(common, merge)
+        common = self._share(label, "what", merge)
         needs = [
             TaskRef(self._whole(argument))
             for argument in reductions_in(reduction.arguments).values()
@@ -320,16 +369,64 @@ class Graph:
             for bucket in range(reduction.split_out)
         ]
         if reduction.scatter:
-            self._barrier(reduction)
+            self._scatter(reduction, merge)
 
-    def _whole(self, reduction: Reduction):
-        """Return the key that stands for all buckets of a reduction."""
-        if reduction.scatter:
-            return self._key(self.labels[reduction], "done")
-        return self.keys[reduction][0]
+    def _first(self, reduction: Reduction, partitions: Partitions) -> int:
+        """Return the position of a reduction's first bucket in files of partitions."""
+        lazies = self.lazies[partitions]
+        before = lazies[: lazies.index(reduction)]
+        return sum(each.split_out for each in before if isinstance(each, Reduction))
 
-    def _barrier(self, of: Partitions | Reduction) -> None:
-        self._add((self.labels[of], "done"), collect, *map(TaskRef, self.keys[of]))
+    def _pieces(self, reduction: Reduction) -> Sequence[int]:
+        """Say which partitions the tables of a scattered bucket are for.
+
+        Partitions are numbered from those of earlier rows on, which get none.
+        """
+        if not reduction.scatter:
+            return ()
+        first = sum(len(partitions.items) for partitions in reduction.earlier)
+        targets = reduction.partitions
+        each = self._blocks(targets) or range(len(targets.items) + 1)
+        return [first + number for number in each]
+
+    def _scatter(self, reduction: Reduction, merge: Merge) -> None:
+        """Have partitions wait for all buckets, or for their block of them."""
+        label, keys = self.labels[reduction], self.keys[reduction]
+        done = self._add((label, "done"), collect, *map(TaskRef, keys))
+        if not self._in_blocks:
+            return
+        spread = Spread(
+            f"{merge.name}-block",
+            merge.name,
+            reduction.split_out,
+            merge.pieces,
+            self.scratch,
+        )
+        common = self._share(label, "spread", spread)
+        for block in range(len(merge.pieces) - 1):
+            self._add(
+                (label, f"block-{block}"),
+                Spread.run,
+                TaskRef(common),
+                block,
+                TaskRef(done),
+            )
+
+    def _whole(self, reduction: Reduction, number: int = 0):
+        """Return the key that stands for all buckets of a reduction, for a partition."""
+        label = self.labels[reduction]
+        if not reduction.scatter:
+            return self.keys[reduction][0]
+        if not self._in_blocks:
+            return self._key(label, "done")
+        block = bisect.bisect_right(self._blocks(reduction.partitions), number) - 1
+        return self._key(label, f"block-{block}")
+
+    def _share(self, label: str, what: str, value: Any):
+        """Add what several tasks have in common."""
+        key = self._key(label, what)
+        self.tasks[key] = DataNode(key, value)
+        return key
 
     def _add(self, name: tuple, function: Callable, *arguments: Any):
         key = self._key(*name)

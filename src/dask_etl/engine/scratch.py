@@ -1,12 +1,11 @@
 """Scratch files of one attempt at a computation: how partial tables meet.
 
-They stand where the outputs stand, so every worker that can write those can read
-them, and survive a killed run: the next attempt at the same computation finds what
-is done (``docs/operations.md``).
+They stand where every worker can read and write them, and survive a killed run: the
+next attempt at the same computation finds what is done (``docs/operations.md``).
 
-A file holds the tables of all buckets. Where each is, how long it is, and its checksum,
-which every read compares, stands in the receipt of the task that wrote it and travels
-with its result: a table is read by one request.
+A file holds the tables of one task, and behind them its receipt. Where each table is,
+how long it is, and its checksum, which every read compares, travels with the result of
+the task: a table is read by one request.
 """
 
 import contextlib
@@ -16,14 +15,13 @@ import re
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import Any
 
-import fsspec
 import pyarrow as pa
 import xxhash
-from fsspec.implementations.local import LocalFileSystem
 
-from dask_etl.storage.files import StorageError, checksum, get, put, seal, unseal
+from dask_etl.storage.files import StorageError, get, put, seal, unseal
+from dask_etl.storage.location import Location
 from dask_etl.storage.segments import grouped
 
 ATTEMPT = "attempt.json"
@@ -35,24 +33,14 @@ _FINGERPRINT = re.compile("[0-9a-f]{16}")
 _RECORD = struct.Struct("<QQQ")
 """Of one table of a file: offset, length and XXH3 of its bytes."""
 
+_LENGTH = struct.Struct("<Q")
+"""The end of a file: how long the receipt before it is."""
+
 IN_FLIGHT = 32 << 20
 """Bytes of tables that are asked for side by side, where that is faster."""
 
-
-class Written(TypedDict):
-    """What must be known of a file to read its tables; as plain as receipts are.
-
-    Attributes:
-        checksum: of the file.
-        records: of its tables, in their order; hexadecimal.
-    """
-
-    checksum: str
-    records: str
-
-
-Index = Mapping[str, Written]
-"""What was written, by the names of the files."""
+Index = Mapping[str, str]
+"""The records of the tables of a file, hexadecimal, by the file's name."""
 
 
 class DamagedScratch(StorageError):
@@ -61,37 +49,66 @@ class DamagedScratch(StorageError):
 
 @dataclass(frozen=True)
 class Scratch:
-    """A folder of Arrow files and receipts.
+    """A folder of files with Arrow tables and receipts."""
 
-    Attributes:
-        filesystem: where the folder is.
-        folder: its path.
-    """
+    location: Location
 
-    filesystem: fsspec.AbstractFileSystem
-    folder: str
+    def write(
+        self, name: str, tables: Iterable[pa.Table], note: Mapping[str, Any] = {}
+    ) -> str:
+        """Write tables into one file, with a receipt of the work that they came of.
 
-    def path(self, name: str) -> str:
-        """Return the path of a file in the folder."""
-        return posixpath.join(self.folder, name)
-
-    def write(self, name: str, tables: Sequence[pa.Table]) -> Written:
-        """Write several tables into one file.
+        Args:
+            name: of the file.
+            tables: in an order that finds them again.
+            note: what is needed to do without the work, for :meth:`done`.
 
         Returns:
-            What finds them again, and tells whether the file :meth:`is_intact`.
+            The records of the tables, see ``Index``.
         """
-        records, contents = [], []
+        return self._write(name, ([_serialised(table)] for table in tables), note)
+
+    def _write(
+        self, name: str, contents: Iterable[Sequence[memoryview]], note: Mapping
+    ) -> str:
+        records: list[bytes] = []
+        pieces: list[memoryview] = []
         offset = 0
-        for table in tables:
-            content = _serialised(table)
-            digest = xxhash.xxh3_64_intdigest(content)
-            records.append(_RECORD.pack(offset, content.size, digest))
-            contents.append(content)
-            offset += content.size
-        whole = b"".join(contents)
-        put(self.filesystem, self.path(name), whole)
-        return {"checksum": checksum(whole), "records": b"".join(records).hex()}
+        for content in contents:
+            digest, length = xxhash.xxh3_64(), 0
+            for piece in content:
+                digest.update(piece)
+                length += len(piece)
+            records.append(_RECORD.pack(offset, length, digest.intdigest()))
+            pieces += content
+            offset += length
+        found = b"".join(records).hex()
+        receipt = seal({**note, "records": found})
+        end = _LENGTH.pack(len(receipt))
+        put(self.location.filesystem, self.location.file(name), *pieces, receipt, end)
+        return found
+
+    def join(self, name: str, names: Sequence[str]) -> str:
+        """Bring the tables of several files together in one, position by position.
+
+        What :meth:`read` finds at a position are the tables that stand there in all of
+        the files, in their order.
+
+        Raises:
+            DamagedScratch: a file is missing or was altered.
+        """
+        paths = [self.location.file(each) for each in names]
+        contents = self.location.filesystem.cat_ranges(
+            paths, [0] * len(paths), [None] * len(paths), on_error="return"
+        )
+        parsed = map(self._tables_of, names, contents)
+        return self._write(name, zip(*parsed, strict=True), {})
+
+    def _tables_of(self, name: str, content: bytes | Exception) -> list[memoryview]:
+        try:
+            return _parsed(self._whole(name, content))[0]
+        except ValueError as error:
+            raise self._damaged(name, str(error)) from error
 
     def read(
         self, wanted: Iterable[tuple[str, int]], index: Index
@@ -99,70 +116,100 @@ class Scratch:
         """Read tables of files, in their order; of distant files many at a time.
 
         Args:
-            wanted: names of files, and positions of tables as given to :meth:`write`.
-            index: what :meth:`write` returned, by the names of the files.
+            wanted: names of files, and positions of tables in them.
+            index: the records of these files.
 
         Raises:
             DamagedScratch: a file is missing, or these bytes of it were altered.
         """
+        filesystem = self.location.filesystem
         found = ((name, *_record(index[name], number)) for name, number in wanted)
-        if isinstance(self.filesystem, LocalFileSystem):
+        if self.location.is_local:
             for name, offset, length, digest in found:
                 try:
-                    content = self.filesystem.cat_file(
-                        self.path(name), start=offset, end=offset + length
+                    content = filesystem.cat_file(
+                        self.location.file(name), start=offset, end=offset + length
                     )
                 except OSError as error:
                     content = error
-                yield self._table(name, digest, content)
+                yield from self._opened(name, digest, content)
             return
         for group in grouped(found, lambda each: each[2], IN_FLIGHT):
             names, offsets, lengths, digests = zip(*group, strict=True)
             ends = [
                 start + length for start, length in zip(offsets, lengths, strict=True)
             ]
-            contents = self.filesystem.cat_ranges(
-                [*map(self.path, names)], [*offsets], ends, on_error="return"
+            contents = filesystem.cat_ranges(
+                [*map(self.location.file, names)], [*offsets], ends, on_error="return"
             )
-            yield from map(self._table, names, digests, contents)
+            for name, digest, content in zip(names, digests, contents, strict=True):
+                yield from self._opened(name, digest, content)
 
-    def _table(self, name: str, digest: int, content: bytes | Exception) -> pa.Table:
+    def _opened(
+        self, name: str, digest: int, content: bytes | Exception
+    ) -> Iterator[pa.Table]:
+        whole = self._whole(name, content)
+        if xxhash.xxh3_64_intdigest(whole) != digest:
+            raise self._damaged(name, "checksum mismatch")
+        source = pa.BufferReader(whole)
+        while source.tell() < len(whole):
+            yield pa.ipc.open_stream(source).read_all()
+
+    def _whole(self, name: str, content: bytes | Exception) -> bytes:
         if isinstance(content, OSError):
             raise self._damaged(name, str(content)) from content
         if isinstance(content, Exception):
             raise content
-        if xxhash.xxh3_64_intdigest(content) != digest:
-            raise self._damaged(name, "checksum mismatch")
-        return pa.ipc.open_stream(pa.py_buffer(content)).read_all()
+        return content
 
     def _damaged(self, name: str, how: str) -> DamagedScratch:
         return DamagedScratch(
-            f"{self.path(name)}: a partial result is missing or damaged ({how}). Run "
-            "again: what is damaged is made anew. If it happens again, check the disk."
+            f"{self.location.file(name)}: a partial result is missing or damaged "
+            f"({how}). Run again: what is damaged is made anew. If it happens again, "
+            "check the disk."
         )
 
-    def is_intact(self, name: str, written: Written) -> bool:
-        """Tell whether a file is still as :meth:`write` left it."""
+    def done(self, name: str) -> dict[str, Any] | None:
+        """Return what was noted in a file, and the ``records`` of its tables.
+
+        None if there is no such file, or if anything in it was altered.
+        """
+        content = self._get(name)
         try:
-            return (
-                checksum(get(self.filesystem, self.path(name))) == written["checksum"]
-            )
-        except OSError:
-            return False
+            return _parsed(content)[1] if content else None
+        except ValueError:
+            return None
 
     def write_receipt(self, name: str, content: dict) -> None:
         """Note that something is done, with what is needed to do without it."""
-        put(self.filesystem, self.path(name), seal(content))
+        put(self.location.filesystem, self.location.file(name), seal(content))
 
     def receipt(self, name: str) -> dict | None:
         """Return a receipt; None if there is none, or none that can be trusted."""
+        content = self._get(name)
+        try:
+            return unseal(content) if content else None
+        except ValueError:
+            return None
+
+    def _get(self, name: str) -> bytes | None:
         # Who put a link in the place of an attempt cannot have its work taken over.
-        if self._is_link(self.folder):
+        if self._is_link(self.location.path):
             return None
         try:
-            return unseal(get(self.filesystem, self.path(name)))
-        except (OSError, ValueError):
+            return get(self.location.filesystem, self.location.file(name))
+        except OSError:
             return None
+
+    def names(self) -> frozenset[str]:
+        """List the files that are there."""
+        filesystem = self.location.filesystem
+        filesystem.invalidate_cache()
+        try:
+            found = filesystem.ls(self.location.path, detail=False)
+        except FileNotFoundError:
+            return frozenset()
+        return frozenset(map(posixpath.basename, found))
 
     def clear(self) -> None:
         """Remove the attempts in this folder, the receipts that make them count first.
@@ -173,40 +220,60 @@ class Scratch:
         Raises:
             StorageError: the folder itself is a link.
         """
-        self.filesystem.invalidate_cache()
-        if self._is_link(self.folder):
+        filesystem, home = self.location.filesystem, self.location.path
+        filesystem.invalidate_cache()
+        if self._is_link(home):
             raise StorageError(
-                f"{self.folder}: is a symbolic link; what it leads to is not ours to "
+                f"{home}: is a symbolic link; what it leads to is not ours to "
                 "write or to remove. Remove the link."
             )
         with contextlib.suppress(FileNotFoundError):
-            for folder in self.filesystem.ls(self.folder, detail=False):
+            for folder in filesystem.ls(home, detail=False):
                 if not _FINGERPRINT.fullmatch(posixpath.basename(folder)):
                     continue
                 if self._is_link(folder):
                     os.unlink(folder)
                     continue
                 with contextlib.suppress(FileNotFoundError):
-                    self.filesystem.rm_file(posixpath.join(folder, ATTEMPT))
-                self.filesystem.rm(folder, recursive=True)
+                    filesystem.rm_file(posixpath.join(folder, ATTEMPT))
+                filesystem.rm(folder, recursive=True)
         # Elsewhere a folder is gone with what was in it.
-        if isinstance(self.filesystem, LocalFileSystem):
+        if self.location.is_local:
             with contextlib.suppress(OSError):
-                self.filesystem.rmdir(self.folder)
+                filesystem.rmdir(home)
 
     def _is_link(self, path: str) -> bool:
-        return isinstance(self.filesystem, LocalFileSystem) and os.path.islink(path)
+        return self.location.is_local and os.path.islink(path)
 
 
-def _record(written: Written, number: int) -> tuple[int, int, int]:
+def _record(records: str, number: int) -> tuple[int, int, int]:
     """Return offset, length and XXH3 of a table."""
     start = 2 * _RECORD.size * number
-    text = written["records"][start : start + 2 * _RECORD.size]
-    return _RECORD.unpack(bytes.fromhex(text))
+    return _RECORD.unpack(bytes.fromhex(records[start : start + 2 * _RECORD.size]))
 
 
-def _serialised(table: pa.Table) -> pa.Buffer:
+def _parsed(content: bytes) -> tuple[list[memoryview], dict[str, Any]]:
+    """Take a file apart: the bytes of its tables, and its receipt.
+
+    Raises:
+        ValueError: something is missing or was altered.
+    """
+    view = memoryview(content)
+    if len(view) < _LENGTH.size:
+        raise ValueError("the file is cut off")
+    [length] = _LENGTH.unpack(view[-_LENGTH.size :])
+    receipt = unseal(bytes(view[-_LENGTH.size - length : -_LENGTH.size]))
+    tables = []
+    for offset, size, digest in _RECORD.iter_unpack(bytes.fromhex(receipt["records"])):
+        table = view[offset : offset + size]
+        if xxhash.xxh3_64_intdigest(table) != digest:
+            raise ValueError("checksum mismatch")
+        tables.append(table)
+    return tables, receipt
+
+
+def _serialised(table: pa.Table) -> memoryview:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table.combine_chunks())
-    return sink.getvalue()
+    return memoryview(sink.getvalue())

@@ -15,11 +15,12 @@ from typing import Any
 
 from dask.task_spec import DataNode, Task, TaskRef
 
+from dask_etl.engine.blocks import Gather, Spread
 from dask_etl.engine.fingerprint import code_of
 from dask_etl.engine.remote_code import as_code, collect, perform
 from dask_etl.engine.tasks import Merge, Stage
 
-WORK = (Stage.run, Merge.run)
+WORK = (Stage.run, Merge.run, Gather.run, Spread.run)
 """What tasks do that are sealed; others belong to Dask."""
 
 
@@ -42,7 +43,9 @@ def seal(tasks: Mapping, modules: Collection[str]) -> dict:
         collecting = cloudpickle.dumps(collect)
     sealed = {}
     for key, task in tasks.items():
-        if isinstance(task, DataNode) and isinstance(task.value, (Stage, Merge)):
+        if isinstance(task, DataNode) and isinstance(
+            task.value, (Stage, Merge, Gather, Spread)
+        ):
             work = functools.partial(
                 perform, cloudpickle.dumps(task.value), names, code
             )

@@ -1,7 +1,8 @@
 """What one Dask task does: a partition from source to files, or a bucket's merge."""
 
+import bisect
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow.compute as pc
 
 from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Reduction, reductions_in
-from dask_etl.engine.scratch import Index, Scratch
+from dask_etl.engine.scratch import Scratch
 from dask_etl.storage.files import checksum, get
 from dask_etl.storage.parts import PartFile, PartWriter
 
@@ -30,8 +31,11 @@ class Stage:
         parts: writers of the tables that are outputs, by name.
         reductions: the tables that go to scratch.
         inputs: merged arguments of the steps, in the order of the values that the
-            task gets, with the names of their scratch files.
+            task gets, with the names of their scratch files, and the blocks that
+            those are for (:mod:`dask_etl.engine.blocks`), if any.
         scratch: where partial tables and receipts are.
+        known: the scratch files that were there before; None where each task looks.
+        in_blocks: whether partial tables are joined before they are merged.
     """
 
     name: str
@@ -39,8 +43,10 @@ class Stage:
     steps: tuple
     parts: Mapping[str, tuple[PartWriter, pa.Schema]]
     reductions: Sequence[Reduction]
-    inputs: Mapping[Reduction, str]
+    inputs: Mapping[Reduction, tuple[str, Sequence[int]]]
     scratch: Scratch
+    known: Collection[str] | None = None
+    in_blocks: bool = False
 
     def run(self, number: int, item: Any, *values: Any) -> dict[str, dict]:
         """Read, transform and write one partition; or find it done.
@@ -49,33 +55,32 @@ class Stage:
             ``parts``, the :class:`PartFile` of every output, as dicts, by name; and
             ``index``, what was written to scratch.
         """
-        receipt_name = f"{self.name}-{number:05d}.json"
-        receipt = self.scratch.receipt(receipt_name)
-        if receipt is not None and self._is_intact(receipt):
-            return {"parts": receipt["parts"], "index": receipt["partials"]}
+        name = file_name(self.name, number)
+        if self.known is None or name in self.known:
+            receipt = self.scratch.done(name)
+            if receipt is not None and self._has_parts(receipt["parts"]):
+                return self._report(name, receipt["parts"], receipt["records"])
         tables = self.source(item)
         for step, arguments in self.steps:
             tables = step(tables, **self._resolved(arguments, number, values))
-        partials = {}
-        for reduction in self.reductions:
-            name = _partial(self.name, reduction, number)
-            partials[name] = self.scratch.write(
-                name, _by_bucket(tables.pop(reduction.name), reduction)
-            )
         parts = {
-            name: asdict(writer.write(_as(tables.pop(name), schema), number))
-            for name, (writer, schema) in self.parts.items()
+            part: asdict(writer.write(_as(tables.pop(part), schema), number))
+            for part, (writer, schema) in self.parts.items()
         }
-        receipt = {"parts": parts, "partials": partials}
-        self.scratch.write_receipt(receipt_name, receipt)
-        return {"parts": parts, "index": partials}
+        records = self.scratch.write(name, self._partials(tables), {"parts": parts})
+        return self._report(name, parts, records)
 
-    def _is_intact(self, receipt: dict[str, dict]) -> bool:
-        for name, written in receipt["partials"].items():
-            if not self.scratch.is_intact(name, written):
-                return False
+    def _report(self, name: str, parts: dict, records: str) -> dict[str, dict]:
+        # Blocks find what they need in the file itself.
+        return {"parts": parts, "index": {} if self.in_blocks else {name: records}}
+
+    def _partials(self, tables: dict[str, pa.Table]) -> Iterator[pa.Table]:
+        for reduction in self.reductions:
+            yield from _by_bucket(tables.pop(reduction.name), reduction)
+
+    def _has_parts(self, parts: dict[str, dict]) -> bool:
         for name, (writer, _) in self.parts.items():
-            part = PartFile(**receipt["parts"][name])
+            part = PartFile(**parts[name])
             try:
                 content = get(writer.filesystem, f"{writer.folder}/{part.name}")
             except OSError:
@@ -96,9 +101,19 @@ class Stage:
         value = values[list(self.inputs).index(reduction)]
         if not reduction.scatter:
             return value
-        name = self.inputs[reduction]
-        wanted = ((_result(name, b), number) for b in range(reduction.split_out))
-        return pa.concat_tables(self.scratch.read(wanted, value["index"]))
+        index = value["index"]
+        merged, blocks = self.inputs[reduction]
+        if blocks:
+            [name] = index
+            first = blocks[bisect.bisect_right(blocks, number) - 1]
+            wanted = [(name, number - first)]
+        else:
+            wanted = [
+                (file_name(merged, bucket), number)
+                for bucket in range(reduction.split_out)
+            ]
+        found = pa.concat_tables(self.scratch.read(wanted, index))
+        return found.drop_columns("partition")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,18 +122,23 @@ class Merge:
 
     Attributes:
         name: in keys and scratch files.
-        stages: the stages that partial tables come from, in their order, and how many
-            partitions each has; rows are scattered to those of the last.
+        partials: where partial tables are, in their order: names of the files before
+            their numbers, how many of them, and the position of the first bucket.
         reduction: the table.
         writer: of its parts, where it is an output.
         scratch: where partial tables are.
+        pieces: of a scattered table, the numbers of the partitions that its tables
+            begin with, and of the one after the last.
+        known: the scratch files that were there before; None where each task looks.
     """
 
     name: str
-    stages: Sequence[tuple[str, int]]
+    partials: Sequence[tuple[str, int, int]]
     reduction: Reduction
     writer: PartWriter | None
     scratch: Scratch
+    pieces: Sequence[int] = ()
+    known: Collection[str] | None = None
 
     def run(self, bucket: int, barrier: Mapping, *values: Any) -> Any:
         """Merge the bucket's partial tables and finish the result.
@@ -133,17 +153,20 @@ class Merge:
             of a scattered table, which goes to scratch, its ``index``.
         """
         reduction = self.reduction
-        if reduction.scatter and (done := self._done(bucket)):
-            return {"index": done}
-        partials = self.scratch.read(self._partials(bucket), barrier["index"])
-        merged = _fold(reduction, partials)
+        name = file_name(self.name, bucket)
+        if reduction.scatter and (self.known is None or name in self.known):
+            receipt = self.scratch.done(name)
+            if receipt is not None:
+                return {"index": {name: receipt["records"]}}
+        wanted = (
+            (file_name(stage, number), first + bucket)
+            for stage, count, first in self.partials
+            for number in range(count)
+        )
+        merged = _fold(reduction, self.scratch.read(wanted, barrier["index"]))
         if reduction.scatter:
-            result = _result(self.name, bucket)
-            counts = [count for _, count in self.stages]
-            scattered = _scattered(merged, sum(counts[:-1]), counts[-1])
-            index = {result: self.scratch.write(result, scattered)}
-            self.scratch.write_receipt(f"{result}.json", index)
-            return {"index": index}
+            records = self.scratch.write(name, scattered(merged, self.pieces))
+            return {"index": {name: records}}
         if reduction.aggregate is not None:
             needed = reductions_in(reduction.arguments)
             arguments = {
@@ -154,19 +177,6 @@ class Merge:
         if self.writer is None:
             return merged
         return asdict(self.writer.write(merged, bucket))
-
-    def _done(self, bucket: int) -> Index | None:
-        """Return what an earlier attempt wrote of a bucket, if it is intact."""
-        result = _result(self.name, bucket)
-        index = self.scratch.receipt(f"{result}.json") or {}
-        if result in index and self.scratch.is_intact(result, index[result]):
-            return index
-        return None
-
-    def _partials(self, bucket: int) -> Iterator[tuple[str, int]]:
-        for stage, count in self.stages:
-            for number in range(count):
-                yield _partial(stage, self.reduction, number), bucket
 
 
 def _fold(reduction: Reduction, partials: Iterator[pa.Table]) -> pa.Table:
@@ -188,19 +198,18 @@ def _by_bucket(table: pa.Table, reduction: Reduction) -> list[pa.Table]:
     bucket = bucket_of(table[reduction.split_by], reduction.split_out)
     # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
     order = np.argsort(bucket, kind="stable")
-    return _cut(table.take(order), bucket[order], reduction.split_out)
+    return _cut(table.take(order), bucket[order], range(reduction.split_out + 1))
 
 
-def _scattered(merged: pa.Table, first: int, count: int) -> list[pa.Table]:
-    """Give ``count`` partitions, from number ``first`` on, the rows that name them."""
+def scattered(merged: pa.Table, pieces: Sequence[int]) -> list[pa.Table]:
+    """Cut a table by its column ``partition``: where each piece begins, and the end."""
     merged = merged.sort_by("partition")
-    numbers = merged["partition"].to_numpy() - first
-    return _cut(merged.drop_columns("partition"), numbers, count)
+    return _cut(merged, merged["partition"].to_numpy(), pieces)
 
 
-def _cut(table: pa.Table, numbers: np.ndarray, count: int) -> list[pa.Table]:
-    """Cut a table into ``count`` slices by the ascending number of each row."""
-    starts = np.searchsorted(numbers, np.arange(count + 1))
+def _cut(table: pa.Table, numbers: np.ndarray, bounds: Sequence[int]) -> list[pa.Table]:
+    """Cut a table by the ascending number of each row: where slices begin, and the end."""
+    starts = np.searchsorted(numbers, bounds)
     return [
         table.slice(start, stop - start) for start, stop in itertools.pairwise(starts)
     ]
@@ -219,9 +228,6 @@ def _as(table: pa.Table, schema: pa.Schema) -> pa.Table:
     )
 
 
-def _partial(stage: str, reduction: Reduction, number: int) -> str:
-    return f"{stage}-{reduction.name}-{number:05d}.arrow"
-
-
-def _result(name: str, bucket: int) -> str:
-    return f"{name}-merged-{bucket:05d}.arrow"
+def file_name(of: str, number: int) -> str:
+    """Name a scratch file: of a stage's partition, a merge's bucket, or a block."""
+    return f"{of}-{number:05d}.arrow"

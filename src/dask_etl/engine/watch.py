@@ -59,7 +59,21 @@ def gather_from(client: Any, cluster: Elsewhere, futures: Any) -> Any:
             ) from error
         raise
     finally:
+        if not waiting.done():
+            _drop_quietly(client)
         waiting.cancel()
+
+
+def _drop_quietly(client: Any) -> None:
+    """Keep the client from printing a traceback for every result not waited for."""
+    from distributed.client import AllExit
+
+    def handle(loop: Any, context: dict[str, Any]) -> None:
+        if not isinstance(context.get("exception"), AllExit):
+            loop.default_exception_handler(context)
+
+    loop = client.loop.asyncio_loop
+    loop.call_soon_threadsafe(loop.set_exception_handler, handle)
 
 
 class _Watch:

@@ -22,6 +22,7 @@ class CommitHooks:
 
     def __init__(self) -> None:
         self._resume = True
+        self._scratch_root: str | None = None
         # ThreadRunner calls from several threads.
         self._lock = threading.RLock()
         self._begin(())
@@ -32,8 +33,9 @@ class CommitHooks:
 
     @hook_impl
     def after_context_created(self, context: KedroContext) -> None:
-        """Read whether interrupted work is taken over."""
+        """Read whether interrupted work is taken over, and where it is kept."""
         self._resume = context.config_loader["parameters"].get("resume", True)
+        self._scratch_root = context.config_loader["dask"].get("scratch_root")
 
     @hook_impl
     def before_pipeline_run(self, pipeline: Pipeline) -> None:
@@ -54,7 +56,7 @@ class CommitHooks:
             if together:
                 from dask_etl.datasets.publish import stage  # noqa: PLC0415  (start-up)
 
-                work = stage(together, self._resume)
+                work = stage(together, self._resume, self._scratch_root)
                 self._staged.setdefault(group, []).append(work)
                 for dataset, data in together.items():
                     dataset.expect(data)

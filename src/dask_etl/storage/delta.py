@@ -11,11 +11,13 @@ import json
 import logging
 import os
 import re
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +26,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from dask_etl.errors import StorageError
-from dask_etl.storage.files import cannot_write, checksum, get
+from dask_etl.storage.files import cannot_write, checksum, get, put_if
 from dask_etl.storage.folder import check_file
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import checksum_in, is_ours, number_in
@@ -259,15 +261,21 @@ class Log:
         """Make the table, or make it anew with other columns."""
         from deltalake.transaction import create_table_with_add_actions
 
+        define: Callable[..., None] = partial(
+            create_table_with_add_actions,
+            schema=_delta_schema(content.schema),
+            add_actions=[_add_action(part) for part in content.parts],
+            mode="error" if head is None else "overwrite",
+            configuration=settings,
+            **_commit_options(run_id),
+        )
+        if head is None and self.location.has_conditional_writes:
+            self._put_first(define)
+            return 0
         with self._explained():
-            create_table_with_add_actions(
+            define(
                 self.location.uri,
-                _delta_schema(content.schema),
-                [_add_action(part) for part in content.parts],
-                mode="error" if head is None else "overwrite",
-                configuration=settings,
                 storage_options=self.location.storage_options or None,
-                **_commit_options(run_id),
             )
         if head is None:
             return 0
@@ -276,6 +284,25 @@ class Log:
         while newest.content.digest != content.digest:
             newest = self.open(newest.version - 1)
         return newest.version
+
+    def _put_first(self, define: Callable[..., None]) -> None:
+        """Write the first commit by one request.
+
+        The library would make ten; so it makes the commit on this machine.
+
+        Raises:
+            Conflict: there is one already.
+        """
+        filesystem, name = self.location.filesystem, f"_delta_log/{0:020}.json"
+        path = self.location.file(name)
+        with self._explained(), tempfile.TemporaryDirectory() as folder:
+            define(folder)
+            content = Path(folder, name).read_bytes()
+        # A request that was sent again is refused, although its own commit stands.
+        if not put_if(filesystem, path, content, None) and (
+            get(filesystem, path) != content
+        ):
+            raise _conflict(self.location)
 
     def append(self, head: Logged, parts: Sequence[PartFile], run_id: str) -> int:
         """Add parts to what the table holds; returns the new version.

@@ -8,6 +8,7 @@ import posixpath
 import shutil
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -54,27 +55,60 @@ def get(filesystem: fsspec.AbstractFileSystem, path: str) -> bytes:
     return filesystem.cat_file(path, start=0)
 
 
-def put(filesystem: fsspec.AbstractFileSystem, path: str, content: bytes) -> None:
-    """Write a file so that readers see all of it or nothing.
+def put(
+    filesystem: fsspec.AbstractFileSystem, path: str, *pieces: bytes | memoryview
+) -> None:
+    """Write a file, piece after piece, so that readers see all of it or nothing.
 
     Raises:
         StorageError: there is no space or no permission for it.
     """
     if not isinstance(filesystem, LocalFileSystem):
         # Object stores show an object when its upload is complete.
-        filesystem.pipe_file(path, bytes(content))
+        filesystem.pipe_file(path, b"".join(pieces))
         return
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            file.writelines(pieces)
         os.replace(temporary, path)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.remove(temporary)
         if isinstance(error, OSError):
-            raise cannot_write(path, error, len(content)) from error
+            raise cannot_write(path, error, sum(map(len, pieces))) from error
         raise
+
+
+def put_if(
+    filesystem: fsspec.AbstractFileSystem, path: str, content: bytes, tag: str | None
+) -> bool:
+    """Write an object if it still has the tag (None: if there still is none).
+
+    Returns:
+        Whether it was written, and not refused.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
+    try:
+        filesystem.pipe_file(path, content, **condition)
+    except OSError as error:
+        if _is_refusal(error):
+            return False
+        raise StorageError(f"{path}: cannot be written ({error})") from error
+    return True
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    while error is not None:
+        response: Any = getattr(error, "response", None) or {}
+        code = str(response.get("Error", {}).get("Code", ""))
+        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
+            return True
+        error = error.__cause__
+    return False
 
 
 def cannot_write(path: str, error: OSError, size: int | None = None) -> StorageError:

@@ -6,14 +6,16 @@ or ``.`` are somebody's notes. What has such a name and cannot be read as a file
 refused by name, before it is opened: a pipe would make its reader wait for ever.
 """
 
+import errno
 import os
 import posixpath
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import fsspec
 import pyarrow as pa
@@ -23,6 +25,9 @@ from fsspec.implementations.local import LocalFileSystem
 from dask_etl.errors import StorageError
 
 SUFFIXES = (".parquet", ".parq", ".pq")
+
+_TAIL = 1 << 16
+"""Bytes at the end of a file that hold most footers."""
 
 
 @dataclass(frozen=True)
@@ -187,12 +192,18 @@ def state_of(filesystem: fsspec.AbstractFileSystem, path: str) -> tuple[int, str
     try:
         if isinstance(filesystem, LocalFileSystem):
             return filesystem.size(path), str(filesystem.modified(path))
-        found = filesystem.info(path)
-        # Those that name the time otherwise are asked for it.
-        modified = found.get("LastModified") or filesystem.modified(path)
-        return found["size"], str(modified)
+        return _state(filesystem, path, filesystem.info(path))
     except OSError as error:
         raise StorageError(f"{path}: cannot be read ({error})") from error
+
+
+def _state(filesystem, path: str, found: Mapping[str, Any]) -> tuple[int, str]:
+    # On S3, what tells one content from another can be asked for again with each request;
+    # those that name the time otherwise are asked for it.
+    modified = (
+        found.get("ETag") or found.get("LastModified") or filesystem.modified(path)
+    )
+    return found["size"], str(modified)
 
 
 def check_file(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
@@ -239,6 +250,38 @@ def open_at(filesystem: fsspec.AbstractFileSystem, path: str, whole: bool = Fals
     return filesystem.open(path, "rb", cache_type="all" if whole else "none")
 
 
+def open_unchanged(
+    filesystem: fsspec.AbstractFileSystem,
+    path: str,
+    state: tuple[int, str],
+    whole: bool = False,
+):
+    """Open a file as :func:`open_at` does, if it still is in a state.
+
+    On S3 it is not looked at first: each request is for bytes of that state.
+
+    Raises:
+        StorageError: it has changed, here or when it is read (:func:`unreadable`).
+    """
+    check_file(filesystem, path)
+    size, modified = state
+    if modified.startswith('"'):
+        file = filesystem.open(path, "rb", cache_type="none", size=size)
+        file.details = {"name": path, "size": size, "ETag": modified}
+        file.read_kw = {**file.read_kw, "IfMatch": modified}
+        return pa.BufferReader(file.read()) if whole else file
+    if state_of(filesystem, path) != state:
+        raise _changed(path)
+    return open_at(filesystem, path, whole)
+
+
+def _changed(path: str) -> StorageError:
+    return StorageError(
+        f"{path}: changed since the run began. Run again when nobody writes to the "
+        "folder."
+    )
+
+
 def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
     """Read a Parquet file's footer.
 
@@ -246,14 +289,28 @@ def footer(filesystem: fsspec.AbstractFileSystem, path: str) -> pq.FileMetaData:
         StorageError: the file is not Parquet or cannot be read.
     """
     try:
+        if not isinstance(filesystem, LocalFileSystem):
+            return _distant_footer(filesystem, path)
         with open_at(filesystem, path) as file:
             return pq.read_metadata(file)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise unreadable(path, error) from error
 
 
+def _distant_footer(filesystem, path: str) -> pq.FileMetaData:
+    """Read a footer by one request, if it is not a large one."""
+    size = filesystem.size(path)
+    tail = filesystem.cat_file(path, start=max(size - _TAIL, 0), end=size)
+    if len(tail) >= 8 and int.from_bytes(tail[-8:-4], "little") + 8 <= len(tail):
+        return pq.read_metadata(pa.BufferReader(tail))
+    with open_at(filesystem, path) as file:
+        return pq.read_metadata(file)
+
+
 def unreadable(path: str, error: Exception) -> StorageError:
-    """Say that a file is no Parquet, or damaged."""
+    """Say that a file is no Parquet, or damaged, or another one by now."""
+    if getattr(error, "errno", None) == errno.EBUSY:
+        return _changed(path)
     return StorageError(
         f"{path}: not a readable Parquet file ({error}). Write it again at the source, "
         "or take it out of the folder."

@@ -2,12 +2,13 @@
 
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
+from dask_etl.storage.files import cannot_write
 
 _UNREADABLE = re.compile(r"%[0-9A-Fa-f]{2}|\\")
 """What the Delta library takes for an escape or for a folder in a local path."""
@@ -30,9 +31,62 @@ class Location:
         """Whether it is on a disk, with locks and atomic renames."""
         return isinstance(self.filesystem, LocalFileSystem)
 
+    @property
+    def has_conditional_writes(self) -> bool:
+        """Whether a file can be written on condition that nobody else has: on S3."""
+        return _protocol(self.filesystem) == "s3"
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is there; found by one request, where it takes some."""
+        if self.is_local:
+            return not self.filesystem.exists(self.path)
+        self.filesystem.invalidate_cache()
+        if not self.has_conditional_writes:
+            return not self.filesystem.find(self.path)
+        # Asked for a folder that is not there, s3fs looks for a file of its name, too.
+        name = posixpath.basename(self.path)
+        try:
+            return not self.filesystem.find(self.parent.path, prefix=f"{name}/")
+        except OSError:
+            return False  # whoever looks closer is told why
+
     def file(self, name: str) -> str:
         """Return the path of a file in the folder."""
         return posixpath.join(self.path, name)
+
+    def folder(self, name: str) -> "Location":
+        """Return a folder in this one."""
+        return replace(self, path=self.file(name))
+
+    @property
+    def parent(self) -> "Location":
+        """The folder that this one is in."""
+        return replace(self, path=posixpath.dirname(self.path))
+
+    def elsewhere(self, address: str) -> "Location":
+        """Return the folder at an address: with this one's options, if it is in the same
+        kind of storage.
+        """
+        protocol = fsspec.core.split_protocol(address)[0] or "file"
+        is_same = protocol == _protocol(self.filesystem)
+        options = self.filesystem.storage_options if is_same else {}
+        if protocol == "file":
+            options = {"auto_mkdir": True, **options}
+        return Location(*fsspec.core.url_to_fs(address, **options))
+
+    def make(self) -> None:
+        """Make the folder, where there are such: in a bucket, names have slashes.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        if not self.is_local:
+            return
+        try:
+            self.filesystem.makedirs(self.path, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
 
     def has_folder(self, name: str) -> bool:
         """Tell whether there is a folder of that name in this one."""

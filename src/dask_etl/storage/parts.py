@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import posixpath
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +19,13 @@ from fsspec.implementations.local import LocalFileSystem
 from dask_etl.errors import StorageError
 from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.files import checksum, get, put
-from dask_etl.storage.folder import check_file, footer, open_at, state_of, unreadable
+from dask_etl.storage.folder import (
+    check_file,
+    footer,
+    open_at,
+    open_unchanged,
+    unreadable,
+)
 from dask_etl.storage.names import part_name
 from dask_etl.storage.segments import Partition, Segment
 from dask_etl.storage.slices import read_slice
@@ -49,6 +57,9 @@ _BUFFER = 1 << 20
 _SMALL = 1 << 20
 """Bytes of a file of others that is fetched whole: a request takes longer than they."""
 
+_KEPT = 64 << 20
+"""Bytes of distant parts that a process keeps: nodes load the same small tables."""
+
 _BATCH = 1 << 17
 """Rows that are decoded at a time there."""
 
@@ -69,7 +80,7 @@ class PartReader:
         conform: brings rows to ``schema`` where the files come from others.
         columns: the columns to read; None for all.
         threads: decode the columns of a file in parallel (not inside Dask tasks,
-            which are parallel already).
+            which are parallel already), and keep parts that come from afar.
     """
 
     filesystem: fsspec.AbstractFileSystem
@@ -143,7 +154,7 @@ class PartReader:
         return table if table.schema == target else table.cast(target)
 
     def _read_groups(self, segment: Segment) -> pa.Table:
-        with _open(self.filesystem, segment) as source:
+        with _open(self.filesystem, segment, keep=self.threads) as source:
             file = self._parquet_file(source, segment)
             return file.read_row_groups(
                 segment.row_groups or range(file.num_row_groups),
@@ -152,7 +163,10 @@ class PartReader:
             )
 
     def _read_slice(self, segment: Segment, skip: int) -> pa.Table:
-        _check_unchanged(self.filesystem, segment)
+        # Who reads on elsewhere asks for the bytes of the same file.
+        if segment.modified and isinstance(self.filesystem, LocalFileSystem):
+            now = (segment.bytes, segment.modified)
+            open_unchanged(self.filesystem, segment.path, now).close()
         [number] = segment.row_groups or ()
         group = _footer_of(self.filesystem, segment).row_group(number)
         columns = tuple(self._target().names)
@@ -203,23 +217,18 @@ def _footer_of(filesystem, segment: Segment) -> pq.FileMetaData:
     return _cached_footer(filesystem, segment.path, segment.bytes, segment.modified)
 
 
-def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment):
+def _open(filesystem: fsspec.AbstractFileSystem, segment: Segment, keep: bool = False):
     """Open a file: ours checked and in memory, others' to be read where needed."""
     if segment.checksum:
-        return pa.BufferReader(read_checked(filesystem, segment))
-    _check_unchanged(filesystem, segment)
-    return open_at(filesystem, segment.path, whole=segment.bytes <= _SMALL)
-
-
-def _check_unchanged(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> None:
-    if segment.modified and state_of(filesystem, segment.path) != (
-        segment.bytes,
-        segment.modified,
-    ):
-        raise StorageError(
-            f"{segment.path}: changed since the run began. Run again when nobody "
-            "writes to the folder."
-        )
+        is_kept = keep and not isinstance(filesystem, LocalFileSystem)
+        read = _kept.read if is_kept else read_checked
+        return pa.BufferReader(read(filesystem, segment))
+    whole = segment.bytes <= _SMALL
+    if segment.modified:
+        state = (segment.bytes, segment.modified)
+        return open_unchanged(filesystem, segment.path, state, whole)
+    check_file(filesystem, segment.path)
+    return open_at(filesystem, segment.path, whole)
 
 
 def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
@@ -241,6 +250,31 @@ def read_checked(filesystem: fsspec.AbstractFileSystem, segment: Segment) -> byt
     if checksum(content) != segment.checksum:
         raise StorageError(f"{segment.path}: checksum mismatch: the file was altered")
     return content
+
+
+class _Kept:
+    """The parts that were read last. Their names have their checksums: none changes."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[tuple, bytes] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, filesystem: fsspec.AbstractFileSystem, segment: Segment) -> bytes:
+        key = (filesystem, segment.path, segment.bytes, segment.checksum)
+        with self._lock:
+            if key in self._held:
+                self._held.move_to_end(key)
+                return self._held[key]
+        content = read_checked(filesystem, segment)
+        if len(content) <= _KEPT // 4:
+            with self._lock:
+                self._held[key] = content
+                while sum(map(len, self._held.values())) > _KEPT:
+                    self._held.popitem(last=False)
+        return content
+
+
+_kept = _Kept()
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any
 
 from filelock import Timeout
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.delta import Conflict
-from dask_etl.storage.files import get, locked, put, seal, unseal
+from dask_etl.storage.files import get, locked, put, put_if, seal, unseal
 from dask_etl.storage.folder import check_file
 from dask_etl.storage.location import Location
 from dask_etl.storage.sweep import remove_file
@@ -269,15 +268,7 @@ class Release:
         return found["ETag"]
 
     def _put_if(self, content: bytes, tag: str | None) -> bool:
-        """Write the file if it still has the tag (None: if there still is none)."""
-        condition = {"IfNoneMatch": "*"} if tag is None else {"IfMatch": tag}
-        try:
-            self.location.filesystem.pipe_file(self.path, content, **condition)
-        except OSError as error:
-            if _is_refusal(error):
-                return False
-            raise StorageError(f"{self.path}: cannot be written ({error})") from error
-        return True
+        return put_if(self.location.filesystem, self.path, content, tag)
 
     def _is_ours(self, state: State) -> bool:
         """Tell whether a write stands that was refused when it was sent again."""
@@ -294,16 +285,6 @@ def nearest_release(table: Location) -> Location:
         if table.filesystem.exists(found.file(RELEASE)):
             return found
     return replace(table, path=folders[0])
-
-
-def _is_refusal(error: BaseException | None) -> bool:
-    while error is not None:
-        response: Any = getattr(error, "response", None) or {}
-        code = str(response.get("Error", {}).get("Code", ""))
-        if code in ("PreconditionFailed", "ConditionalRequestConflict", "412", "409"):
-            return True
-        error = error.__cause__
-    return False
 
 
 def _next(state: State, changes: Sequence[Change], run_id: str) -> State:

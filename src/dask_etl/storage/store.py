@@ -11,7 +11,7 @@ from filelock import Timeout
 
 from dask_etl.errors import StorageError
 from dask_etl.storage.delta import Conflict, Content, Log, Logged
-from dask_etl.storage.files import cannot_write, locked, put
+from dask_etl.storage.files import locked, put
 from dask_etl.storage.location import Location
 from dask_etl.storage.names import attempt_in, is_ours, new_attempt, number_in
 from dask_etl.storage.parts import PartFile
@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 
 LOCK = "_writer.lock"
 """Held while a run writes, where there are locks; where it lies, parts are ours."""
+
+SCRATCH = "_scratch"
+"""What a run that broke off could go on from, in the folder of its first table."""
 
 
 class TableStore:
@@ -41,6 +44,8 @@ class TableStore:
         self.log = Log(location)
         self._lock: contextlib.ExitStack | None = None
         self._contents: dict[Released, Content] = {}
+        self.is_new = False
+        """Whether nothing was there when :meth:`look` was last called."""
 
     # -- readers ---------------------------------------------------------------
 
@@ -97,6 +102,10 @@ class TableStore:
 
     # -- the writer ------------------------------------------------------------
 
+    def look(self) -> None:
+        """See whether nothing is there at all: then nothing of it need be asked for."""
+        self.is_new = not self.location.is_local and self.location.is_empty
+
     def acquire(self) -> None:
         """Become the table's only writer, where there are locks.
 
@@ -142,9 +151,11 @@ class TableStore:
             StorageError: the release or the log is unreadable, or the table is not
                 this project's.
         """
-        self._make_folder()
+        self.location.make()
         base = (state or self.release.read()).current(self.name)
-        head = self.log.head()
+        self.is_new = self.is_new and base is None
+        # Who has begun a log since is in the way of the first commit.
+        head = None if self.is_new else self.log.head()
         if base is None and head is not None:
             self._check_own(head.content)
         elif head is not None and base is not None and head.version == base.version:
@@ -152,14 +163,6 @@ class TableStore:
             with contextlib.suppress(StorageError):
                 self.know(head.content, base)
         return Attempt(self, base, head, run_id, attempt or new_attempt())
-
-    def _make_folder(self) -> None:
-        if not self.location.is_local:  # where a folder is what its objects are named
-            return
-        try:
-            self.location.filesystem.makedirs(self.location.path, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(self.location.path, error) from error
 
     def _check_own(self, content: Content) -> None:
         foreign = [part.name for part in content.parts if not is_ours(part.name)]

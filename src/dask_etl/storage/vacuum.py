@@ -4,11 +4,8 @@ from dataclasses import dataclass
 
 from dask_etl.storage.location import Location
 from dask_etl.storage.restore import writing
-from dask_etl.storage.store import TableStore
+from dask_etl.storage.store import SCRATCH, TableStore
 from dask_etl.storage.sweep import list_files, remove_folder
-
-SCRATCH = "_scratch"
-"""What a run that broke off could go on from, in the folder of its first table."""
 
 
 @dataclass(frozen=True)
