@@ -507,7 +507,7 @@ def test_params_can_change_each_setting_of_dask(configured):
         "n_workers": 2, "threads_per_worker": 3, "memory_limit": "4GiB",
         "dashboard_address": None, "local_directory": "spill",
         "cluster": {"class": "distributed.LocalCluster"}, "ship_code": True,
-        "workers_timeout": 5,
+        "workers_timeout": 5, "from_rows": 7, "scratch_root": "/shared/scratch",
     }  # fmt: skip
     assert set(given_by) == {*loader["dask"], *loader["dask"]["local_cluster"]} - {
         "config", "local_cluster",

@@ -8,7 +8,6 @@ import pytest
 from kedro.framework.startup import bootstrap_project
 
 from dask_etl.cli import cli
-from dask_etl.pipeline_registry import register_pipelines
 from dask_etl.run_command import check_selection
 from support.documented import blocks
 from support.kedro_project import ROOT
@@ -91,9 +90,9 @@ def parsed(words):
 
 
 @pytest.fixture
-def registered(monkeypatch):
+def registered():
     """The pipelines of the project, as its command line has them."""
-    monkeypatch.setattr("dask_etl.run_command.pipelines", register_pipelines())
+    bootstrap_project(ROOT)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

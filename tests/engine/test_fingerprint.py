@@ -126,6 +126,9 @@ print(fingerprint(describe(raw_dataset(sys.argv[1]).load()).values()))
 
 
 def test_another_process_gives_it_the_same_name(tmp_path):
+    # It is all the same what was imported before.
+    import dask.dataframe  # noqa: F401
+
     write_raw(tmp_path, dirty_transactions(20, 1), 2)
     here = fingerprint(describe(raw_dataset(tmp_path).load()).values())
     tests = Path(__file__).parents[1]

@@ -18,6 +18,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from dask_etl.engine.partitions import Lazy, Parts, Reduction
@@ -79,6 +80,12 @@ class _Identity:
                 yield from self.of(item)
         elif isinstance(value, (set, frozenset)):
             yield from sorted(text for item in value for text in self.of(item))
+        elif isinstance(value, pa.Table):
+            yield value.schema.to_string()
+            yield from self.of(value.columns)
+        elif isinstance(value, (pa.Array, pa.ChunkedArray)):
+            # Dask names these otherwise once dask.dataframe is imported.
+            yield repr(value.to_pylist())
         elif hasattr(value, "__array__"):
             from dask.base import tokenize
 
