@@ -80,17 +80,8 @@ class _Identity:
                 yield from self.of(item)
         elif isinstance(value, (set, frozenset)):
             yield from sorted(text for item in value for text in self.of(item))
-        elif isinstance(value, pa.Table):
-            yield value.schema.to_string()
-            yield from self.of(value.columns)
-        elif isinstance(value, (pa.Array, pa.ChunkedArray)):
-            # Dask names these otherwise once dask.dataframe is imported.
-            yield repr(value.to_pylist())
         elif hasattr(value, "__array__"):
-            from dask.base import tokenize
-
-            # What they print is cut short.
-            yield tokenize(value)
+            yield _content(value)
         elif not isinstance(value, AbstractFileSystem):
             # Where something is, its path says.
             yield repr(value)
@@ -117,6 +108,18 @@ class _Identity:
         code = getattr(thing, "__code__", None)
         content = marshal.dumps(code).hex() if code else uuid.uuid4().hex
         return f"{name} {content}"
+
+
+def _content(value: Any) -> str:
+    """Spell out an array or a table: what they print is cut short."""
+    # Of Arrow's, Dask's name is another one once dask.dataframe is imported.
+    if isinstance(value, pa.Table):
+        return f"{value.schema} {value.to_pylist()}"
+    if isinstance(value, (pa.Array, pa.ChunkedArray)):
+        return f"{value.type} {value.to_pylist()}"
+    from dask.base import tokenize
+
+    return tokenize(value)
 
 
 def code_of(modules: Iterable[str]) -> str:
