@@ -12,6 +12,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 
 # Kedro's telemetry and whatever else asks: no.
 export DO_NOT_TRACK := 1
+# Else every process of the tests would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-cluster fuzz lint docs bench viz notebook pins clean

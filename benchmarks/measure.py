@@ -20,6 +20,7 @@ NOT_INHERITED = (
     "DASK_SCHEDULER_ADDRESS",
     "KEDRO_ENV",
     "KEDRO_LOGGING_CONFIG",
+    "PYTHONDONTWRITEBYTECODE",
     "PYTHONPROFILEIMPORTTIME",
 )
 """Environment variables that would make runs differ from those of another person."""
