@@ -516,6 +516,18 @@ def test_params_can_change_each_setting_of_dask(configured):
     assert {**settled, **settled["local_cluster"]}.items() >= given_by.items()
 
 
+def test_a_catalog_entry_takes_the_value_of_a_parameter(configured):
+    def rows(**settings):
+        catalog = configured(**settings).config_loader["catalog"]
+        return catalog["raw_transactions@dask"]["rows_per_partition"]
+
+    assert rows() == 500_000
+    assert rows(params={"etl": {"rows_per_partition": 1_234}}) == 1_234
+    assert rows(files={"parameters.yml": "etl: {rows_per_partition: 77}\n"}) == 77
+    with pytest.raises(ClickException, match="rows_pr_partition"):
+        rows(files={"catalog.yml": "x: ${parameter:etl.rows_pr_partition}\n"})
+
+
 def test_the_demo_has_a_moment_of_its_own_and_nothing_else_has(configured):
     at_of = {
         name: configured(name=name).params["clock"].as_of for name in ("demo", "mine")

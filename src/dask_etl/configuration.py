@@ -3,6 +3,7 @@
 import copy
 import difflib
 import functools
+import operator
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -38,6 +39,8 @@ class ConfigLoader(OmegaConfigLoader):
     - ``--params dask.<key>=…`` overrides ``dask.yml``, whatever the environment says
       there; keys of ``local_cluster`` need not name it.
     - Mappings whose order counts are replaced as a whole, never merged.
+    - A catalog entry takes the value of a parameter by ``${parameter:etl.mode}``, what is
+      given for one run included.
 
     Args:
         ordered: dotted names of the parameters whose order counts.
@@ -48,6 +51,11 @@ class ConfigLoader(OmegaConfigLoader):
         self._globals: dict[str, Any] = {}
         kwargs["runtime_params"] = _as_text(kwargs.get("runtime_params") or {})
         super().__init__(*args, **kwargs)
+        # OmegaConf has them for the process, as Kedro's own: the latest loader's count.
+        OmegaConf.register_new_resolver("parameter", self._parameter, replace=True)
+
+    def _parameter(self, name: str) -> Any:
+        return functools.reduce(operator.getitem, name.split("."), self["parameters"])
 
     def __getitem__(self, key: str) -> dict[str, Any]:
         """Read a kind of configuration, e.g. ``parameters``.

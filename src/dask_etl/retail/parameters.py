@@ -389,7 +389,7 @@ class Calendar(Strict):
 
 
 class Etl(Strict):
-    """Whether a run processes the raw files that are new, or all of them."""
+    """Which raw files a run processes: those that are new, or all; and how much at once."""
 
     mode: Literal["auto", "full", "incremental"] = Field(
         "auto",
@@ -403,6 +403,12 @@ class Etl(Strict):
         description="judge files again of which rows are quarantined by this [cleaning "
         "rule](data_dictionary.md#cleaning-rules); `any`: by whatever rule."
         " [More](operations.md#replay)",
+    )
+    rows_per_partition: int = Field(
+        500_000,
+        ge=1,
+        description="rows of raw transactions that one task of the Dask engine reads; "
+        "[fewer](performance.md#defaults-chosen-by-measurement) take less memory",
     )
 
 
