@@ -1,4 +1,5 @@
 import gc
+import json
 import logging
 import multiprocessing
 import os
@@ -25,6 +26,7 @@ from dask_etl.errors import ClusterError
 from oracle.raw_files import dirty_transactions, write_raw
 from support.engine_runs import cluster
 from support.fault_injection import contents, run, tables_in, without_hanging
+from support.ssh_server import ssh_server
 
 
 @pytest.fixture
@@ -186,19 +188,37 @@ there.close()
 
 @pytest.mark.parametrize("name", CLASSES)
 def test_any_class_of_clusters(name, tmp_path):
-    """In a process of its own, as a run is."""
     if name.startswith("dask_jobqueue"):
         pytest.importorskip("dask_jobqueue")
+    assert_class_works({"class": name, **CLASSES[name]}, tmp_path)
+
+
+def test_a_cluster_over_ssh(tmp_path):
+    with ssh_server(tmp_path) as connect_options:
+        kwargs = {
+            "hosts": ["127.0.0.1"] * 2,
+            "connect_options": connect_options,
+            "scheduler_options": {"host": "127.0.0.1", "port": 0, "dashboard": False},
+            "worker_options": {"nthreads": 1},
+            "remote_python": sys.executable,
+        }
+        assert_class_works(
+            {"class": "distributed.SSHCluster", "kwargs": kwargs}, tmp_path
+        )
+
+
+def assert_class_works(cluster, folder):
+    """See that it makes the same tables; in a process of its own, as a run is."""
     settings = {
-        "cluster": {"class": name, **CLASSES[name]},
+        "cluster": cluster,
         "workers_timeout": 60,
         "config": {"logging": {"distributed": "critical"}},
     }
-    write_raw(tmp_path / "raw", dirty_transactions(40, 1), 2)
-    run(tmp_path / "raw", tmp_path / "here")
+    write_raw(folder / "raw", dirty_transactions(40, 1), 2)
+    run(folder / "raw", folder / "here")
     done = subprocess.run(
-        [sys.executable, "-c", RUN, "raw", str(tmp_path / "there"), str(settings)],
-        cwd=tmp_path,
+        [sys.executable, "-c", RUN, "raw", str(folder / "there"), json.dumps(settings)],
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         capture_output=True,
         text=True,
@@ -206,9 +226,7 @@ def test_any_class_of_clusters(name, tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert contents(tables_in(tmp_path / "there")) == contents(
-        tables_in(tmp_path / "here")
-    )
+    assert contents(tables_in(folder / "there")) == contents(tables_in(folder / "here"))
 
 
 @pytest.mark.parametrize(
