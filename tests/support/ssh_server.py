@@ -1,5 +1,6 @@
 """An SSH server of the test's own on this machine, for who has the key."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -40,8 +41,9 @@ def ssh_server(folder: Path) -> Iterator[dict[str, Any]]:
     }
     lines = [f"{name} {value}\n" for name, value in settings.items()]
     (folder / "sshd_config").write_text("".join(lines))
-    # Debian's wants this folder when root starts it.
-    Path("/run/sshd").mkdir(exist_ok=True)
+    if os.geteuid() == 0:
+        # Debian's wants this folder when root starts it.
+        Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen(
         [_PROGRAM, "-D", "-f", folder / "sshd_config", "-E", folder / "log"]
     )
