@@ -95,10 +95,13 @@ def _rows(pipeline: Pipeline, catalog: DataCatalog) -> int | None:
     counts = []
     for name in filter(lambda name: _is_dask(catalog, name), pipeline.inputs()):
         dataset = unwrapped(catalog.get(name))
+        # Datasets of others cannot tell.
+        if not hasattr(dataset, "count_rows"):
+            return None
         try:
             counts.append(dataset.count_rows())
-        # Datasets of others cannot tell; what is wrong with ours, the load will say.
-        except (AttributeError, ExplainedError, OSError):
+        # What is wrong with it, its load will say.
+        except (ExplainedError, OSError):
             return None
     return sum(counts) if counts else None
 

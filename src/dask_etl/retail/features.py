@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from dask_etl.retail import schema
 from dask_etl.retail.calendar import calendar, day_numbers
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
-from dask_etl.retail.rules import is_id, numbers
+from dask_etl.retail.rules import is_id, numbers, stored
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
 
 _OPTIONAL = ("discount", "rating", "is_returned")
@@ -47,8 +47,8 @@ def fill_missing(
             if name not in (*labels, *_OPTIONAL)
         }
     )
-    discount, has_discount = _numbers_of(table["discount"], kept)
-    rating, has_rating = _numbers_of(table["rating"], kept)
+    discount, has_discount = _finite(table, "discount", kept)
+    rating, has_rating = _finite(table, "rating", kept)
     discount[~has_discount] = 0
     # Of what was out of range, only rows stay whose value is to be blanked.
     if cleaning.action("discount_out_of_range") == "blank":
@@ -87,18 +87,18 @@ def _unless_blank(column: pa.ChunkedArray) -> pa.Array:
     return pc.if_else(pa.array(has_id), ids, pa.scalar(None, ids.type))
 
 
-def _numbers_of(
-    column: pa.ChunkedArray, kept: np.ndarray
+def _finite(
+    table: pa.Table, column: str, kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Take the kept rows of a float64 column, and tell which of them are finite.
 
     Of the others, the value may be anything: to write NaN for nulls costs more.
     """
-    values = column.combine_chunks()
-    taken = _buffer(values).take(kept)
+    values, is_there = stored(table, column)
+    taken = values.take(kept)
     is_finite = np.isfinite(taken)
-    if values.null_count:
-        is_finite &= values.is_valid().to_numpy(zero_copy_only=False).take(kept)
+    if is_there is not np.True_:
+        is_finite &= is_there.take(kept)
     return taken, is_finite
 
 

@@ -95,8 +95,8 @@ def _suspects(
 ) -> np.ndarray:
     """Tell the rows that may break a rule; all others certainly break none."""
     limits = cleaning.limits
-    amount, has_amount = _stored(table, "amount")
-    quantity, has_quantity = _stored(table, "quantity")
+    amount, has_amount = stored(table, "amount")
+    quantity, has_quantity = stored(table, "quantity")
     good = has_amount & (amount > 0) & (amount <= limits.amount)
     good &= has_quantity & (quantity > 0) & (quantity <= limits.quantity)
     if quantity.dtype.kind == "f":
@@ -106,23 +106,23 @@ def _suspects(
         with np.errstate(over="ignore", invalid="ignore"):
             good &= amount * quantity < most
     if cleaning.revenue == "total":
-        total, has_total = _stored(table, "line_total")
+        total, has_total = stored(table, "line_total")
         good &= ~has_total | ((total >= 0) & (total < most))
-    ticks, has_ticks = _stored(table, "timestamp")
+    ticks, has_ticks = stored(table, "timestamp")
     instants = table.schema.field("timestamp").type
     earliest, latest = (
         pa.scalar(moment, instants).value for moment in (limits.timestamp, as_of)
     )
     good &= has_ticks & (ticks >= earliest) & (ticks <= latest)
     for column, least, most in (("discount", 0, 1), ("rating", 1, 5)):
-        values, has_values = _stored(table, column)
+        values, has_values = stored(table, column)
         good &= ~(has_values & ((values < least) | (values > most)))
     for column in ("transaction_id", "customer_id"):
         good &= _has_id(table, column)
     return ~good
 
 
-def _stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray | np.bool_]:
+def stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray | np.bool_]:
     """Return numbers or instants as they lie in memory, and which of them are there.
 
     Nothing is copied; what stands for a null may be anything.
