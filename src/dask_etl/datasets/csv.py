@@ -6,12 +6,12 @@ import uuid
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 from fsspec.implementations.local import LocalFileSystem
-from kedro.io.core import AbstractDataset, DatasetError, get_protocol_and_path
+from kedro.io.core import AbstractDataset, DatasetError
 
+from dask_etl.datasets.filesystem import filesystem_of
 from dask_etl.engine.frames import files_of, schema_of
 from dask_etl.errors import StorageError
 from dask_etl.storage.export import replace_folder, whole_file, write_csv
@@ -56,12 +56,8 @@ class CsvDataset(AbstractDataset):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ):
-        protocol, path = get_protocol_and_path(str(filepath))
+        self._filesystem, _, path = filesystem_of(filepath, credentials, fs_args)
         self._filepath = PurePosixPath(path)
-        options = {**(fs_args or {}), **(credentials or {})}
-        if protocol == "file":
-            options.setdefault("auto_mkdir", True)
-        self._filesystem = fsspec.filesystem(protocol, **options)
         self._path = self._filesystem._strip_protocol(path)
         self.table = find_table(schema)
         self.metadata = metadata

@@ -4,10 +4,10 @@ import base64
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
-from kedro.io.core import AbstractDataset, get_protocol_and_path
+from kedro.io.core import AbstractDataset
 
 from dask_etl.compat.kedro import ImagePreview
+from dask_etl.datasets.filesystem import filesystem_of
 
 
 class FigureDataset(AbstractDataset):
@@ -37,11 +37,7 @@ class FigureDataset(AbstractDataset):
         fs_args: dict[str, Any] | None = None,
         metadata: dict[str, Any] | None = None,
     ):
-        protocol, path = get_protocol_and_path(str(filepath))
-        options = {**(fs_args or {}), **(credentials or {})}
-        if protocol == "file":
-            options.setdefault("auto_mkdir", True)
-        self._filesystem = fsspec.filesystem(protocol, **options)
+        self._filesystem, _, path = filesystem_of(filepath, credentials, fs_args)
         self._filepath = PurePosixPath(path)
         self._save_args = save_args or {}
         self.metadata = metadata

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
-import fsspec
 import pandas as pd
 import pyarrow as pa
 from kedro.io.core import (
@@ -16,10 +15,10 @@ from kedro.io.core import (
     DatasetError,
     Version,
     generate_timestamp,
-    get_protocol_and_path,
 )
 
 from dask_etl.compat.kedro import HTMLPreview
+from dask_etl.datasets.filesystem import filesystem_of
 from dask_etl.datasets.preview import table_page
 from dask_etl.dictionary import DataDictionary
 from dask_etl.errors import StorageError, TableMissing
@@ -98,13 +97,10 @@ class TableDataset(AbstractDataset):
         version: Version | None = None,
         metadata: dict[str, Any] | None = None,
     ):
-        protocol, path = get_protocol_and_path(str(filepath))
-        self._protocol = protocol
+        self._filesystem, self._protocol, path = filesystem_of(
+            filepath, credentials, fs_args
+        )
         self._filepath = PurePosixPath(path)
-        options = {**(fs_args or {}), **(credentials or {})}
-        if protocol == "file":
-            options.setdefault("auto_mkdir", True)
-        self._filesystem = fsspec.filesystem(protocol, **options)
         self.table = find_table(schema) if isinstance(schema, str) else schema
         self.rows_per_partition = rows_per_partition
         self._version = version or Version(None, None)
