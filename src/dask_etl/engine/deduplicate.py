@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dask_etl.storage.arrays import as_array
+
 ROWS_PER_BUCKET = 1 << 20
 MOST_BUCKETS = 1 << 8
 """Each pair of partition and bucket costs 48 bytes of index, and a request elsewhere."""
@@ -60,7 +62,7 @@ def later_copies(keys: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
     values = table.select(key).to_pandas(integer_object_nulls=True)
     repeated = values.duplicated().to_numpy().nonzero()[0]
     starts = np.cumsum([0, *map(len, keys)])
-    rows = table["row"].combine_chunks().to_numpy()
+    rows = as_array(table["row"]).to_numpy()
     partition = np.searchsorted(starts, repeated, side="right") - 1
     return pa.table(
         {"partition": partition.astype(np.int32), "row": rows[repeated]},

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dask_etl.engine.partitions import Partitions, Tables
+from dask_etl.storage.arrays import as_array
 from dask_etl.storage.parts import PartReader
 from dask_etl.storage.segments import Partition
 
@@ -97,7 +98,7 @@ def note_keys(tables: Tables, keys: str, key: str, size: int) -> Tables:
         key: its column.
         size: :func:`filter_size` of all rows.
     """
-    values = tables[keys][key].combine_chunks()
+    values = as_array(tables[keys][key])
     if pa.types.is_integer(values.type):
         numbers = values.to_numpy()
         both = [_places(numbers, size, which) for which in range(len(_FACTORS))]
@@ -116,7 +117,7 @@ def note_keys(tables: Tables, keys: str, key: str, size: int) -> Tables:
 def merge_noted(partials: Sequence[pa.Table]) -> pa.Table:
     """Join what several partitions note."""
     rows = pa.concat_tables(partials)
-    noted = rows["noted"].combine_chunks()
+    noted = as_array(rows["noted"])
     joined = None if noted.null_count else noted.flatten().unique()
     if joined is not None and pa.types.is_string(joined.type):
         joined = _few(joined)
@@ -133,7 +134,7 @@ def merge_noted(partials: Sequence[pa.Table]) -> pa.Table:
 def sought(merged: pa.Table, size: int) -> Sought:
     """Make of what all partitions note what is looked for."""
     least, greatest = merged["least"][0].as_py(), merged["greatest"][0].as_py()
-    noted = merged["noted"].combine_chunks()
+    noted = as_array(merged["noted"])
     if not pa.types.is_integer(merged["least"].type):
         return Sought(
             least, greatest, texts=None if noted.null_count else noted.flatten()

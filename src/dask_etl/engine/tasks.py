@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from dask_etl.engine.deduplicate import bucket_of
 from dask_etl.engine.partitions import Reduction, reductions_in
 from dask_etl.engine.scratch import Scratch
+from dask_etl.storage.arrays import as_array, take
 from dask_etl.storage.files import checksum, get
 from dask_etl.storage.parts import PartFile, PartWriter
 
@@ -198,7 +199,10 @@ def _by_bucket(table: pa.Table, reduction: Reduction) -> list[pa.Table]:
     bucket = bucket_of(table[reduction.split_by], reduction.split_out)
     # numpy sorts 16-bit numbers by radix: linear, and equal ones keep their order.
     order = np.argsort(bucket, kind="stable")
-    return _cut(table.take(order), bucket[order], range(reduction.split_out + 1))
+    ordered = pa.table(
+        [take(as_array(column), order) for column in table.columns], schema=table.schema
+    )
+    return _cut(ordered, bucket[order], range(reduction.split_out + 1))
 
 
 def scattered(merged: pa.Table, pieces: Sequence[int]) -> list[pa.Table]:

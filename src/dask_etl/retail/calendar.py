@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dask_etl.retail.schema import UTC_ZONE
+from dask_etl.storage.arrays import as_array
 
 MICROSECONDS_PER_DAY = 86_400_000_000
 _SECONDS_PER_DAY = 86_400
@@ -23,7 +24,7 @@ _LAST_DAY = (datetime.max.replace(tzinfo=UTC) - _EPOCH).days - 2
 
 def day_numbers(table: pa.Table, zone: str = UTC_ZONE) -> np.ndarray:
     """Days since 1970-01-01 of each row's timestamp on the clocks of a zone, int64."""
-    micros = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
+    micros = as_array(table["timestamp"]).cast(pa.int64()).to_numpy()
     return local(micros, zone) // MICROSECONDS_PER_DAY
 
 

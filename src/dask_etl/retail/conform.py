@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from dask_etl.errors import ExplainedError
 from dask_etl.retail import schema
 from dask_etl.retail.parameters import Cleaning
+from dask_etl.storage.arrays import as_array
 
 logger = logging.getLogger(__name__)
 
@@ -293,7 +294,7 @@ def _is_uuid(kind: pa.DataType) -> bool:
 
 def _uuid_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Write UUIDs as people do: 8-4-4-4-12 hexadecimal digits."""
-    values = column.combine_chunks()
+    values = as_array(column)
     if isinstance(values, pa.ExtensionArray):
         values = values.storage
     there = values.drop_null()

@@ -11,6 +11,7 @@ from dask_etl.retail.calendar import calendar, day_numbers
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
 from dask_etl.retail.rules import is_id, numbers, stored
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
+from dask_etl.storage.arrays import as_array, bits_of, is_plain
 
 _OPTIONAL = ("discount", "rating", "is_returned")
 """Columns besides the labels that kept rows may lack."""
@@ -58,7 +59,7 @@ def fill_missing(
     if cleaning.returns == "negative_lines":
         is_returned = numbers(table, "quantity").take(kept) < 0
     else:
-        flag = table["is_returned"].combine_chunks().fill_null(False)
+        flag = as_array(table["is_returned"]).fill_null(False)
         is_returned = flag.to_numpy(zero_copy_only=False).take(kept)
     filled = {
         **dict(zip(required.column_names, required.columns, strict=True)),
@@ -80,7 +81,7 @@ def fill_missing(
 
 def _unless_blank(column: pa.ChunkedArray) -> pa.Array:
     """Make ids that are empty or blank null."""
-    ids = column.combine_chunks()
+    ids = as_array(column)
     has_id = is_id(ids)
     if has_id is np.True_ or has_id.all():
         return ids
@@ -108,29 +109,21 @@ def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Arra
     As a rule, all nulls of a column are in the rows that are gone (which are few);
     then values are taken without looking at each for null, four times as fast.
     """
-    values = column.combine_chunks()
+    values = as_array(column)
     if (
-        not pa.types.is_primitive(values.type)
-        or values.type.bit_width != 64
+        not is_plain(values.type)
         or not len(values)
         or values.null_count > values.take(gone).null_count
     ):
         return values.take(pa.array(kept))
-    return pa.array(_buffer(values).take(kept)).view(values.type)
-
-
-def _buffer(values: pa.Array) -> np.ndarray:
-    """View the values of an 8-byte column, where they are null whatever stands there."""
-    kind = np.float64 if pa.types.is_floating(values.type) else np.int64
-    whole = np.frombuffer(values.buffers()[1], kind)
-    return whole[values.offset :][: len(values)]
+    return pa.array(bits_of(values).take(kept)).view(values.type)
 
 
 def _relabel(
     column: pa.ChunkedArray, labels: pa.Array, kept: np.ndarray
 ) -> pa.DictionaryArray:
     """Take rows of a dictionary column, in the codes of ``labels``; null = "Unknown"."""
-    local = column.combine_chunks()
+    local = as_array(column)
     lookup = pc.index_in(local.dictionary, labels).fill_null(-1).to_numpy()
     # The last entry of the look-up is that of a null, whose index is read as -1.
     unknown = pc.index(labels, UNKNOWN).as_py()

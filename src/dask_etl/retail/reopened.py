@@ -21,6 +21,7 @@ from dask_etl.retail.summaries import (
     members_of,
 )
 from dask_etl.retail.totals import MILLIONTHS
+from dask_etl.storage.arrays import as_array
 
 
 def cube_partial_of(cube: pa.Table, domain: Domain) -> pa.Table:
@@ -59,7 +60,7 @@ def customers_partial_of(
             for name, (start, _) in JOINED.items()
         },
         **{
-            name: _set(customers[name].combine_chunks(), members)
+            name: _set(as_array(customers[name]), members)
             for name, members in members_of(domain).items()
         },
     }
@@ -83,7 +84,7 @@ def buyers_partial_of(orders: pa.Table, domain: Domain) -> pa.Table:
     """
     is_sale = pc.and_(orders["customer_id"].is_valid(), pc.greater(orders["lines"], 0))
     sold = orders.filter(is_sale)
-    codes, ids = encode(sold["customer_id"].combine_chunks())
+    codes, ids = encode(as_array(sold["customer_id"]))
     nobody, nothing = np.empty(0, np.int64), np.zeros(len(ids), np.int64)
     sums = [*_sums_of(orders), "rating_millionths", "rating_count"]
     return pa.table(
@@ -95,9 +96,7 @@ def buyers_partial_of(orders: pa.Table, domain: Domain) -> pa.Table:
                 name: sets_of(nobody, nobody, len(ids), len(members))
                 for name, members in members_of(domain).items()
             },
-            "orders": distinct_orders(
-                codes, sold["order_id"].combine_chunks(), len(ids)
-            ),
+            "orders": distinct_orders(codes, as_array(sold["order_id"]), len(ids)),
         }
     )
 
@@ -114,7 +113,7 @@ def _sums_of(table: pa.Table) -> dict[str, pa.ChunkedArray]:
 
 
 def _codes(labels: pa.ChunkedArray, known: pa.Array) -> pa.Array:
-    encoded = labels.combine_chunks()
+    encoded = as_array(labels)
     if not pa.types.is_dictionary(encoded.type):
         return pc.index_in(encoded, known)
     return pc.index_in(encoded.dictionary, known).take(encoded.indices)

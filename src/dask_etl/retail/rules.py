@@ -18,6 +18,7 @@ from dask_etl.errors import ExplainedError
 from dask_etl.retail.parameters import Cleaning, Currency
 from dask_etl.retail.schema import RULES
 from dask_etl.retail.totals import EXACT, MILLIONTHS
+from dask_etl.storage.arrays import as_array
 
 BIT = {rule: np.uint32(1 << position) for position, rule in enumerate(RULES)}
 _EXCUSED = np.uint32(16)
@@ -127,7 +128,7 @@ def stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray | np.bo
 
     Nothing is copied; what stands for a null may be anything.
     """
-    values = table[column].combine_chunks()
+    values = as_array(table[column])
     if not pa.types.is_floating(values.type):
         values = values.view(pa.int64())
     first, last = values.offset, values.offset + len(values)
@@ -243,7 +244,7 @@ def reasons(flags: np.ndarray) -> pa.ListArray:
 
 def numbers(table: pa.Table, column: str) -> np.ndarray:
     """Return a numeric column as numpy; integers with nulls and floats have NaN."""
-    return table[column].combine_chunks().to_numpy(zero_copy_only=False)
+    return as_array(table[column]).to_numpy(zero_copy_only=False)
 
 
 def check_thresholds(
@@ -322,7 +323,7 @@ def check_balance(row_ledger: pd.DataFrame) -> None:
 
 
 def _has_id(table: pa.Table, column: str) -> np.ndarray | np.bool_:
-    return is_id(table[column].combine_chunks())
+    return is_id(as_array(table[column]))
 
 
 def is_id(ids: pa.Array) -> np.ndarray | np.bool_:
@@ -334,4 +335,4 @@ def is_id(ids: pa.Array) -> np.ndarray | np.bool_:
 
 
 def _bools(values: pa.ChunkedArray) -> np.ndarray:
-    return values.combine_chunks().to_numpy(zero_copy_only=False)
+    return as_array(values).to_numpy(zero_copy_only=False)

@@ -20,6 +20,7 @@ from dask_etl.retail.parameters import Calendar, Currency
 from dask_etl.retail.rules import numbers
 from dask_etl.retail.sets import lists_of, named, sets_of, union
 from dask_etl.retail.totals import MILLIONTHS, check_round_trip, check_total
+from dask_etl.storage.arrays import as_array
 from dask_etl.tables import Table
 
 SUMS = (
@@ -161,7 +162,7 @@ def cube_partial(table: pa.Table, measured: Measures, calendar: Calendar) -> pa.
     Raises:
         InexactTotal: the partition's total of a measure reaches 2**53.
     """
-    region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
+    region, category = (as_array(table[name]) for name in CUBE_KEYS[1:])
     keys = [
         day_numbers(table, calendar.timezone).astype(np.int32),
         region.indices.to_numpy(),
@@ -292,14 +293,14 @@ def customers_partial(
     if table["customer_id"].null_count:
         table = table.filter(table["customer_id"].is_valid()).combine_chunks()
         measured = measures(table, currency)
-    codes, ids = encode(table["customer_id"].combine_chunks())
+    codes, ids = encode(as_array(table["customer_id"]))
     sums = _sums(measured, codes, len(ids))
     sold = sales(numbers(table, "quantity"))
     if sold is not None:
         told = {"timestamp", "year", "month", *CUBE_KEYS, "order_id"}
         table = table.select([n for n in table.column_names if n in told]).take(sold)
         codes = codes[sold]
-    micros = table["timestamp"].combine_chunks().cast(pa.int64()).to_numpy()
+    micros = as_array(table["timestamp"]).cast(pa.int64()).to_numpy()
     first = np.full(len(ids), np.iinfo(np.int64).max)
     last = np.full(len(ids), np.iinfo(np.int64).min)
     # Half the time of assigning all and repairing the violators, measured.
@@ -308,7 +309,7 @@ def customers_partial(
     month = numbers(table, "year").astype(np.int32) * 12
     month += numbers(table, "month")
     month -= 1970 * 12 + 1 + domain.first_month
-    region, category = (table[name].combine_chunks() for name in CUBE_KEYS[1:])
+    region, category = (as_array(table[name]) for name in CUBE_KEYS[1:])
     sets = (
         ("regions", region.indices.to_numpy(), len(region.dictionary)),
         ("product_categories", category.indices.to_numpy(), len(category.dictionary)),
@@ -322,8 +323,8 @@ def customers_partial(
         **{name: sets_of(codes, values, len(ids), size) for name, values, size in sets},
     }
     if "order_id" in table.column_names:
-        has_order = table["order_id"].is_valid().combine_chunks()
-        orders = table["order_id"].combine_chunks().filter(has_order)
+        has_order = as_array(table["order_id"].is_valid())
+        orders = as_array(table["order_id"]).filter(has_order)
         codes = codes[has_order.to_numpy(zero_copy_only=False)]
         columns["orders"] = distinct_orders(codes, orders, len(ids))
     return pa.table(columns)
@@ -356,15 +357,13 @@ def encode(ids: pa.Array) -> tuple[np.ndarray, pa.Array]:
 def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
     """Merge customer partials, each with a customer once, into one of the same kind."""
     codes, ids = encode(
-        pa.chunked_array(
-            [partial["customer_id"].combine_chunks() for partial in partials]
-        ).combine_chunks()
+        pa.concat_arrays([as_array(partial["customer_id"]) for partial in partials])
     )
     ends = np.cumsum([len(partial) for partial in partials])
     places_of = np.split(codes, ends[:-1])
     columns = {"customer_id": ids}
     for name in partials[0].column_names[1:]:
-        found = [partial[name].combine_chunks() for partial in partials]
+        found = [as_array(partial[name]) for partial in partials]
         if name in SETS:
             columns[name] = union(zip(places_of, found, strict=True), len(ids))
             continue
@@ -403,7 +402,7 @@ def finish_customers(merged: pa.Table, domain: Domain) -> pa.Table:
     if "orders" in columns:
         columns["orders"] = pc.list_value_length(merged["orders"])
     for name, members in members_of(domain).items():
-        columns[name] = named(merged[name].combine_chunks(), members)
+        columns[name] = named(as_array(merged[name]), members)
     return _as(tables.CUSTOMERS, columns)
 
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from dask_etl.errors import StorageError
+from dask_etl.storage.arrays import as_array
 from dask_etl.storage.encodings import BY_TYPE, Encodings
 from dask_etl.storage.files import checksum, get, put
 from dask_etl.storage.folder import (
@@ -117,11 +118,11 @@ class PartReader:
                 file = pq.ParquetFile(source)
                 noted = (file.metadata.metadata or {}).get(_note_of(name))
                 if noted is None:
-                    return self.read((segment,))[name].combine_chunks()
+                    return as_array(self.read((segment,))[name])
                 column = file.read(columns=[name], use_threads=False)[name]
         except (pa.ArrowException, OSError, ValueError) as error:
             raise unreadable(segment.path, error) from error
-        values = column.combine_chunks()
+        values = as_array(column)
         if len(values) != segment.rows or _digest_of(values).encode() != noted:
             raise StorageError(
                 f"{segment.path}: checksum mismatch in column '{name}': the file was "
@@ -299,7 +300,7 @@ class PartWriter:
         """Write part ``number``; readers never see half of it."""
         alone = self.encodings.alone.intersection(table.column_names)
         if alone:
-            digests = {name: _digest_of(table[name].combine_chunks()) for name in alone}
+            digests = {name: _digest_of(as_array(table[name])) for name in alone}
             table = table.replace_schema_metadata(
                 {_note_of(name): digest for name, digest in digests.items()}
             )

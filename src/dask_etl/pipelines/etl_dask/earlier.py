@@ -10,6 +10,7 @@ from dask_etl.engine import probe
 from dask_etl.engine.partitions import Partitions, Reduction, Tables
 from dask_etl.retail import reopened, schema
 from dask_etl.retail.summaries import Domain
+from dask_etl.storage.arrays import as_array
 
 KEY = "transaction_id"
 DAY = 86_400_000_000
@@ -60,7 +61,7 @@ def cube_extent(tables: Tables) -> Tables:
     rows = tables["rows"]
     days = pc.min_max(rows["day"].cast(pa.int32()))
     labels = {
-        name: pa.array([rows[name].combine_chunks().dictionary], pa.list_(pa.string()))
+        name: pa.array([as_array(rows[name]).dictionary], pa.list_(pa.string()))
         for name in schema.LABEL_COLUMNS
     }
     ends = {

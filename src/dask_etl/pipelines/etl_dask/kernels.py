@@ -28,6 +28,7 @@ from dask_etl.retail.rules import (
 )
 from dask_etl.retail.summaries import Domain
 from dask_etl.retail.tables import ROW_LEDGER
+from dask_etl.storage.arrays import as_array, take
 
 AsOf = datetime | Mapping[str, datetime]
 """The moment that rows are judged at; by source file where they differ."""
@@ -49,13 +50,12 @@ def survey_partition(
     rows = tables["rows"]
     flags = _validated(tables, as_of, cleaning, currency)
     kept = (~is_rejected(flags)).nonzero()[0].astype(np.int32)
-    keys = pa.table(
-        {"transaction_id": rows["transaction_id"].take(pa.array(kept)), "row": kept}
-    )
-    timestamps = rows["timestamp"].combine_chunks().cast(pa.int64())
+    ids = take(as_array(rows["transaction_id"]), kept)
+    keys = pa.table({"transaction_id": ids, "row": kept})
+    timestamps = as_array(rows["timestamp"]).cast(pa.int64())
     micros = timestamps.fill_null(0).to_numpy()[kept]
     extent = {
-        name: pa.array([rows[name].combine_chunks().dictionary], pa.list_(pa.string()))
+        name: pa.array([as_array(rows[name]).dictionary], pa.list_(pa.string()))
         for name in schema.LABEL_COLUMNS
     }
     extent["first"] = pa.array([micros.min() if len(micros) else None], pa.int64())
@@ -82,7 +82,7 @@ def merge_extents(partials: Sequence[pa.Table]) -> pa.Table:
     """Join the extents of several partitions into one; every label stays once."""
     extents = pa.concat_tables(partials)
     joined = {
-        name: pa.array([extents[name].combine_chunks().flatten().unique()], kind)
+        name: pa.array([as_array(extents[name]).flatten().unique()], kind)
         for name, kind in ((n, pa.list_(pa.string())) for n in schema.LABEL_COLUMNS)
     }
     joined["first"] = pa.array([pc.min(extents["first"]).as_py()], pa.int64())
@@ -94,9 +94,7 @@ def domain_of(extent: pa.Table, calendar: Calendar) -> Domain:
     """Tell what there is from the joined extent of all partitions."""
     labels = {
         name: pa.array(
-            sorted(
-                {schema.UNKNOWN, *extent[name].combine_chunks().flatten().to_pylist()}
-            ),
+            sorted({schema.UNKNOWN, *as_array(extent[name]).flatten().to_pylist()}),
             pa.string(),
         )
         for name in schema.LABEL_COLUMNS
@@ -158,7 +156,7 @@ def _rejected(
     for position, field in enumerate(rejected.schema):
         if pa.types.is_floating(field.type) and field.name in schema.TAKEN:
             # NaN says no more than null does; one of them is enough for readers.
-            values = rejected[field.name].combine_chunks()
+            values = as_array(rejected[field.name])
             values = pa.array(values.to_numpy(zero_copy_only=False), from_pandas=True)
             rejected = rejected.set_column(position, field.name, values)
     files = pa.array([name for name, _, _ in origin.segments], pa.string())
