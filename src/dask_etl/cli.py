@@ -3,10 +3,8 @@
 Kedro finds this module by its name, and ``cli`` and ``run`` in it.
 """
 
-import atexit
 import contextlib
 import difflib
-import gc
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,13 +17,12 @@ from dask_etl.adopt.command import adopt
 from dask_etl.compat import kedro_viz
 from dask_etl.compat.kedro import path_of
 from dask_etl.errors import ExplainedError, explanation
+from dask_etl.garbage import end_at_once
 from dask_etl.package_command import package
 from dask_etl.run_command import no_project, run
 from dask_etl.wording import size
 
-# At its end a process searches all that it holds for cycles, some 0.6 s with what a run
-# has imported; its memory goes back to the system without that.
-atexit.register(gc.freeze)
+end_at_once()
 
 
 class _RunByDefault(click.Group):

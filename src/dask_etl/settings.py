@@ -2,20 +2,23 @@
 
 import os
 
-from dask_etl.configuration import ConfigLoader
-from dask_etl.hooks import (
-    ClusterHooks,
-    CommitHooks,
-    MetricsHooks,
-    ParameterHooks,
-    ProgressHooks,
-    RunFactsHooks,
-    RunReportHooks,
-    SelectionHooks,
-    SummaryHooks,
-    VizContext,
-    VizHooks,
-)
+from dask_etl.garbage import not_collected
+
+with not_collected():
+    from dask_etl.configuration import ConfigLoader
+    from dask_etl.hooks import (
+        ClusterHooks,
+        CommitHooks,
+        MetricsHooks,
+        ParameterHooks,
+        ProgressHooks,
+        RunFactsHooks,
+        RunReportHooks,
+        SelectionHooks,
+        SummaryHooks,
+        VizContext,
+        VizHooks,
+    )
 
 # A data project must not phone home; `.telemetry` says so only to the command line
 # that runs in the project's folder, this to everybody who loads the project.
