@@ -133,7 +133,7 @@ def test_text_ids_spread_over_the_buckets():
 
 
 @pytest.mark.parametrize("rows", [0, 1, 10**6, 10**7, 10**9, 10**12])
-def test_a_bucket_has_about_a_million_rows_and_buckets_are_bounded(rows):
+def test_a_bucket_has_some_million_rows_and_buckets_are_bounded(rows):
     buckets = buckets_for(rows)
     assert buckets & (buckets - 1) == 0
     assert 1 <= buckets <= MOST_BUCKETS

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from dask_etl.storage.arrays import as_array
 
-ROWS_PER_BUCKET = 1 << 20
+ROWS_PER_BUCKET = 1 << 21
 MOST_BUCKETS = 1 << 8
 """Each pair of partition and bucket costs 48 bytes of index, and a request elsewhere."""
 
@@ -25,9 +25,9 @@ _FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 
 
 def buckets_for(rows: int) -> int:
-    """Return how many buckets (a power of two) keep each at about a million rows.
+    """Return how many buckets (a power of two) keep each at about two million rows at most.
 
-    Beyond some 250 million rows there are no more of them, but larger ones: 5 billion
+    Beyond some 500 million rows there are no more of them, but larger ones: 5 billion
     rows are 20 million in each, whose merge takes some 700 MB.
     """
     return min(1 << max(rows // ROWS_PER_BUCKET, 0).bit_length(), MOST_BUCKETS)

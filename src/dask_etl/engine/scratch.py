@@ -127,9 +127,10 @@ class Scratch:
         if self.location.is_local:
             for name, offset, length, digest in found:
                 try:
-                    content = filesystem.cat_file(
-                        self.location.file(name), start=offset, end=offset + length
-                    )
+                    # Not by fsspec, which takes five times as long for a few kilobytes.
+                    with open(self.location.file(name), "rb", buffering=0) as file:
+                        file.seek(offset)
+                        content = file.read(length)
                 except OSError as error:
                     content = error
                 yield from self._opened(name, digest, content)
