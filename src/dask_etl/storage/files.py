@@ -19,9 +19,12 @@ from fsspec.implementations.local import LocalFileSystem
 from dask_etl.errors import StorageError
 
 
-def checksum(content: bytes | pa.Buffer) -> str:
-    """Return the XXH3 (64 bit) of some bytes, hexadecimal."""
-    return xxhash.xxh3_64_hexdigest(content)
+def checksum(*pieces: bytes | memoryview | pa.Buffer) -> str:
+    """Return the XXH3 (64 bit) of some bytes, hexadecimal; of several pieces, as of one."""
+    digest = xxhash.xxh3_64()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 def seal(content: dict) -> bytes:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import posixpath
 import threading
 from collections import OrderedDict
@@ -304,20 +305,34 @@ class PartWriter:
             table = table.replace_schema_metadata(
                 {_note_of(name): digest for name, digest in digests.items()}
             )
-        sink = pa.BufferOutputStream()
+        written = _Pieces()
         footers: list[pq.FileMetaData] = []
         pq.write_table(
             table,
-            sink,
+            written,
             metadata_collector=footers,
             **self.encodings.of(table.schema),
         )
-        content = sink.getvalue()
-        digest = checksum(content)
+        digest = checksum(*written.pieces)
         name = part_name(self.first + number, self.attempt, digest)
-        put(self.filesystem, posixpath.join(self.folder, name), content)
+        put(self.filesystem, posixpath.join(self.folder, name), *written.pieces)
+        size = sum(map(len, written.pieces))
         statistics = statistics_of(footers[0], self.encodings.filtered)
-        return PartFile(name, len(table), content.size, digest, statistics)
+        return PartFile(name, len(table), size, digest, statistics)
+
+
+class _Pieces(io.RawIOBase):
+    """A file in memory, in the pieces that come: one buffer would be copied as it grows."""
+
+    def __init__(self) -> None:
+        self.pieces: list[memoryview] = []
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: Any) -> int:
+        self.pieces.append(memoryview(piece))
+        return len(piece)
 
 
 def _note_of(column: str) -> bytes:
