@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from dask_etl.storage.files import StorageError, get, put, seal, unseal
+from dask_etl.storage.files import Pieces, StorageError, get, put, seal, unseal
 from dask_etl.storage.location import Location
 from dask_etl.storage.segments import grouped
 
@@ -66,7 +66,7 @@ class Scratch:
         Returns:
             The records of the tables, see ``Index``.
         """
-        return self._write(name, ([_serialised(table)] for table in tables), note)
+        return self._write(name, map(_serialised, tables), note)
 
     def _write(
         self, name: str, contents: Iterable[Sequence[memoryview]], note: Mapping
@@ -273,8 +273,8 @@ def _parsed(content: bytes) -> tuple[list[memoryview], dict[str, Any]]:
     return tables, receipt
 
 
-def _serialised(table: pa.Table) -> memoryview:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as stream:
+def _serialised(table: pa.Table) -> list[memoryview]:
+    written = Pieces()
+    with pa.ipc.new_stream(written, table.schema) as stream:
         stream.write_table(table.combine_chunks())
-    return memoryview(sink.getvalue())
+    return written.pieces

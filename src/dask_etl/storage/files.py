@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import posixpath
@@ -25,6 +26,25 @@ def checksum(*pieces: bytes | memoryview | pa.Buffer) -> str:
     for piece in pieces:
         digest.update(piece)
     return digest.hexdigest()
+
+
+class Pieces(io.RawIOBase):
+    """A file in memory, to be written into: the pieces, as they came.
+
+    One buffer would be copied as it grows; Arrow's own buffers are not copied at all.
+    """
+
+    def __init__(self) -> None:
+        self.pieces: list[memoryview] = []
+
+    def writable(self) -> bool:
+        """Tell that it can be written to."""
+        return True
+
+    def write(self, piece: Any) -> int:
+        """Append some bytes, which must not change from now on."""
+        self.pieces.append(memoryview(piece))
+        return len(piece)
 
 
 def seal(content: dict) -> bytes:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import io
 import posixpath
 import threading
 from collections import OrderedDict
@@ -20,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from dask_etl.errors import StorageError
 from dask_etl.storage.arrays import as_array
 from dask_etl.storage.encodings import BY_TYPE, Encodings
-from dask_etl.storage.files import checksum, get, put
+from dask_etl.storage.files import Pieces, checksum, get, put
 from dask_etl.storage.folder import (
     check_file,
     footer,
@@ -305,7 +304,7 @@ class PartWriter:
             table = table.replace_schema_metadata(
                 {_note_of(name): digest for name, digest in digests.items()}
             )
-        written = _Pieces()
+        written = Pieces()
         footers: list[pq.FileMetaData] = []
         pq.write_table(
             table,
@@ -319,20 +318,6 @@ class PartWriter:
         size = sum(map(len, written.pieces))
         statistics = statistics_of(footers[0], self.encodings.filtered)
         return PartFile(name, len(table), size, digest, statistics)
-
-
-class _Pieces(io.RawIOBase):
-    """A file in memory, in the pieces that come: one buffer would be copied as it grows."""
-
-    def __init__(self) -> None:
-        self.pieces: list[memoryview] = []
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: Any) -> int:
-        self.pieces.append(memoryview(piece))
-        return len(piece)
 
 
 def _note_of(column: str) -> bytes:
