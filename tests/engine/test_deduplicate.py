@@ -76,6 +76,14 @@ def test_the_first_in_raw_order_stays_whatever_the_partitions(values, kind):
     check()
 
 
+@pytest.mark.parametrize("marks", [1, 2])
+def test_keys_of_one_hash_are_not_taken_for_copies(marks, monkeypatch):
+    monkeypatch.setattr("dask_etl.engine.deduplicate._MARKS", marks)
+    ids = [*range(40), 7, 3, *range(50, 90), 3, 60]
+    partitions = cut(ids, [10, 45, 80])
+    assert found(partitions, 1, pa.int64()) == naive(partitions)
+
+
 @given(ids=st.lists(INTEGERS, min_size=1), buckets=BUCKETS)
 def test_copies_of_an_id_share_a_bucket_of_those_there_are(ids, buckets):
     bucket = bucket_of(pa.array(ids + ids, pa.int64()), buckets)

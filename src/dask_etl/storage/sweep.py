@@ -5,11 +5,13 @@ leads to, and never the files of others.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import posixpath
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
@@ -59,11 +61,15 @@ def sweep_parts(
     Returns:
         The names of those removed.
     """
-    swept = []
-    for name in sorted(set(candidates) - set(needed)):
-        if is_ours(name) or _TEMPORARY.fullmatch(name):
-            remove_file(location.filesystem, location.file(name))
-            swept.append(name)
+    swept = [
+        name
+        for name in sorted(set(candidates) - set(needed))
+        if is_ours(name) or _TEMPORARY.fullmatch(name)
+    ]
+    # Large files take long on disks, many take long elsewhere.
+    with ThreadPoolExecutor(8) as threads:
+        remove = functools.partial(remove_file, location.filesystem)
+        list(threads.map(remove, map(location.file, swept)))
     return swept
 
 
