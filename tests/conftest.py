@@ -1,6 +1,7 @@
 """Fixtures that all tests share."""
 
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -20,6 +21,22 @@ from support.kedro_project import Project, make_project
 settings.register_profile("reproducible", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: many tests wait for processes that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_finish():
+    """Some twentieth of the time went into searching what was imported for garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure():
+    """At the end all is searched, or DuckDB complains that things were left."""
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True, scope="session")

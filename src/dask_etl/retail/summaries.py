@@ -3,7 +3,7 @@
 A *partial* holds whole numbers only (revenue in cents, ratings in millionths), so that
 merging is exact, associative and commutative: any partitioning gives the same table.
 Where and when a customer bought travels as :mod:`dask_etl.retail.sets`. Partials pass
-through files, so they are no wider than they need be: counts are int32 until merged.
+through files, so they are no wider than they need be: sums are int32 where they fit, until merged.
 """
 
 import math
@@ -44,9 +44,6 @@ TOLD_SUMS = {
 }
 """What sums of millionths are called in the tables, where they are quotients."""
 
-COUNTS = {"lines", "returned_lines", "rating_count"}
-"""Sums that one partition cannot make larger than its number of rows."""
-
 SETS = ("regions", "product_categories", "months")
 JOINED = {
     "first": (np.iinfo(np.int64).max, np.minimum),
@@ -57,6 +54,7 @@ JOINED = {
 ORDER_KEYS = ["order_id", "customer_id"]
 CUBE_KEYS = ("day", "region", "product_category")
 _MOST_CELLS = 2**63
+_MOST_NARROW = 2**31 - 1
 
 Measures = tuple[tuple[np.ndarray | None, dict[str, np.ndarray | None]], ...]
 """What to add up, by the rows that count (None for all): by name the values, float64
@@ -141,7 +139,8 @@ def _sums(measured: Measures, groups: np.ndarray, count: int) -> dict[str, np.nd
         for name, weights in values.items():
             found = np.bincount(chosen, weights=weights, minlength=count)
             check_total(name, found)
-            sums[name] = found.astype(np.int32 if name in COUNTS else np.int64)
+            is_small = found.max(initial=0) <= _MOST_NARROW
+            sums[name] = found.astype(np.int32 if is_small else np.int64)
     return sums
 
 
@@ -377,10 +376,11 @@ def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
             values = pa.concat_arrays([orders.flatten() for orders in found])
             columns[name] = distinct_orders(groups, values, len(ids))
             continue
+        # At once: with hundreds of partials, calls would take longer than their work.
+        values = pa.concat_arrays([each.cast(pa.int64()) for each in found]).to_numpy()
         start, join = JOINED.get(name, (0, np.add))
         merged = np.full(len(ids), start, np.int64)
-        for places, values in zip(places_of, found, strict=True):
-            merged[places] = join(merged[places], values.to_numpy())
+        join.at(merged, codes, values)
         columns[name] = merged
     return pa.table(columns)
 
