@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import atexit
 import contextlib
 import gc
 import json
@@ -25,7 +26,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "reproducible"))
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: many tests wait for processes that they start."""
-    return (os.cpu_count() or 1) + 1
+    from dask_etl.hooks.monitor import usable_cores
+
+    return usable_cores() + 1
 
 
 def pytest_collection_finish():
@@ -36,6 +39,7 @@ def pytest_collection_finish():
 
 def pytest_unconfigure():
     """At the end all is searched, or DuckDB complains that things were left."""
+    atexit.unregister(gc.freeze)
     gc.unfreeze()
 
 

@@ -5,10 +5,8 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.ports import free_port, wait_for
 
 FLAGS = (
     "--headless",
@@ -98,8 +98,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("BROWSER_REQUIRED"):
             pytest.fail(MISSING)
         pytest.skip(MISSING)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     with tempfile.TemporaryDirectory() as profile:
         process = subprocess.Popen(
             [driver, f"--port={port}", "--silent"],
@@ -107,7 +106,7 @@ def browser() -> Iterator[Browser]:
             stderr=subprocess.DEVNULL,
         )
         try:
-            _wait_for(port)
+            wait_for(port, process)
             opened = Browser(f"http://127.0.0.1:{port}", profile)
             try:
                 yield opened
@@ -116,14 +115,3 @@ def browser() -> Iterator[Browser]:
         finally:
             process.terminate()
             process.wait(10)
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(200):
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection(("127.0.0.1", port)),
-        ):
-            return
-        time.sleep(0.05)
-    raise AssertionError("chromedriver does not answer")

@@ -4,12 +4,13 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.ports import free_port
 
 
 def _found(name: str) -> str | None:
@@ -46,9 +47,7 @@ def postgres(folder: Path) -> Iterator[str]:
     call(
         initdb, "-D", str(data), "-U", "shop", "-A", "trust", "-E", "UTF8", "--no-sync"
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     options = f"-h 127.0.0.1 -p {port} -k {folder} -F"
     log = str(folder / "log")
     call(ctl, "-D", str(data), "-l", log, "-o", options, "-w", "start")

@@ -2,15 +2,15 @@
 
 import os
 import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.ports import free_port, wait_for
 
 _PROGRAM = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
@@ -26,9 +26,7 @@ def ssh_server(folder: Path) -> Iterator[dict[str, Any]]:
         key.write_private_key(str(folder / name))
         key.write_public_key(str(folder / f"{name}.pub"))
         (folder / name).chmod(0o600)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     settings = {
         "Port": port,
         "ListenAddress": "127.0.0.1",
@@ -48,19 +46,9 @@ def ssh_server(folder: Path) -> Iterator[dict[str, Any]]:
         [_PROGRAM, "-D", "-f", folder / "sshd_config", "-E", folder / "log"]
     )
     try:
-        _wait_for(port, server)
+        wait_for(port, server)
         keys = [str(folder / "person")]
         yield {"port": port, "known_hosts": None, "client_keys": keys}
     finally:
         server.terminate()
         server.wait()
-
-
-def _wait_for(port: int, server: subprocess.Popen) -> None:
-    for _ in range(100):
-        with socket.socket() as tried:
-            if tried.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        assert server.poll() is None, "sshd has ended"
-        time.sleep(0.1)
-    raise TimeoutError("sshd does not answer")
