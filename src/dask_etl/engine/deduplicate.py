@@ -21,7 +21,7 @@ MOST_BUCKETS = 1 << 8
 _MARKS = 20
 """Bits of the hash by which values are marked: a megabyte, near the processor."""
 
-_FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
+FIBONACCI = np.uint64(0x9E3779B97F4A7C15)
 
 
 def buckets_for(rows: int) -> int:
@@ -41,17 +41,17 @@ def bucket_of(keys: pa.ChunkedArray | pa.Array, buckets: int) -> np.ndarray:
     if pa.types.is_integer(keys.type) or pa.types.is_timestamp(keys.type):
         # Whatever their width, and whether there are nulls among them.
         whole = pc.fill_null(keys.cast(pa.int64(), safe=False), 0)
-        return _hashed(whole.to_numpy(), bits).astype(np.uint16)
-    hashed = pd.util.hash_array(
+        return hashed(whole.to_numpy(), bits).astype(np.uint16)
+    texts = pd.util.hash_array(
         keys.to_numpy(zero_copy_only=False).astype(object), categorize=False
     )
-    return (hashed >> np.uint64(64 - bits)).astype(np.uint16)
+    return (texts >> np.uint64(64 - bits)).astype(np.uint16)
 
 
-def _hashed(values: np.ndarray, bits: int) -> np.ndarray:
-    """Hash whole numbers to so many bits."""
+def hashed(values: np.ndarray, bits: int, factor: np.uint64 = FIBONACCI) -> np.ndarray:
+    """Hash whole numbers to so many bits, the first ones of their products by a factor."""
     whole = values.astype(np.int64, copy=False).view(np.uint64)
-    return (whole * _FIBONACCI) >> np.uint64(64 - bits)
+    return (whole * factor) >> np.uint64(64 - bits)
 
 
 def later_copies(keys: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
@@ -94,6 +94,6 @@ def _repeated_numbers(values: np.ndarray) -> np.ndarray:
     ordered = np.sort(values)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     is_marked = np.zeros(1 << _MARKS, bool)
-    is_marked[_hashed(again, _MARKS)] = True
-    suspects = is_marked[_hashed(values, _MARKS)].nonzero()[0]
+    is_marked[hashed(again, _MARKS)] = True
+    suspects = is_marked[hashed(values, _MARKS)].nonzero()[0]
     return suspects[pd.Series(values[suspects]).duplicated().to_numpy()]

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dask_etl.engine.deduplicate import FIBONACCI, hashed
 from dask_etl.engine.partitions import Partitions, Tables
 from dask_etl.storage.arrays import as_array
 from dask_etl.storage.parts import PartReader
@@ -28,7 +29,7 @@ MOST_TEXTS = 1 << 21
 
 _BLOCK = 1 << 15
 """Keys that are looked at together: what is computed of them stays in the cache."""
-_FACTORS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F))
+_FACTORS = (FIBONACCI, np.uint64(0xC2B2AE3D27D4EB4F))
 """Of two multiplicative hashes."""
 
 Limits = Mapping[str, tuple[Any, Any]]
@@ -156,8 +157,7 @@ def _as_list(values: pa.Array | None, kind: pa.DataType | None = None) -> pa.Arr
 
 def _places(keys: np.ndarray, size: int, which: int) -> np.ndarray:
     """Number one of the two bits of each key: the first bits of a hash of it."""
-    products = keys.view(np.uint64) * _FACTORS[which]
-    return (products >> np.uint64(64 - (size.bit_length() - 1))).astype(np.uint32)
+    return hashed(keys, size.bit_length() - 1, _FACTORS[which]).astype(np.uint32)
 
 
 def probe(reader: PartReader, items: Sequence[Partition]) -> Partitions:

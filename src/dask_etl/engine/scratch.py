@@ -20,7 +20,15 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from dask_etl.storage.files import Pieces, StorageError, get, put, seal, unseal
+from dask_etl.storage.files import (
+    Pieces,
+    StorageError,
+    checksum,
+    get,
+    put,
+    seal,
+    unseal,
+)
 from dask_etl.storage.location import Location
 from dask_etl.storage.segments import grouped
 
@@ -75,11 +83,8 @@ class Scratch:
         pieces: list[memoryview] = []
         offset = 0
         for content in contents:
-            digest, length = xxhash.xxh3_64(), 0
-            for piece in content:
-                digest.update(piece)
-                length += len(piece)
-            records.append(_RECORD.pack(offset, length, digest.intdigest()))
+            length = sum(map(len, content))
+            records.append(_RECORD.pack(offset, length, int(checksum(*content), 16)))
             pieces += content
             offset += length
         found = b"".join(records).hex()
@@ -126,9 +131,10 @@ class Scratch:
         found = ((name, *_record(index[name], number)) for name, number in wanted)
         if self.location.is_local:
             for name, offset, length, digest in found:
+                content: bytes | Exception
                 try:
                     # Not by fsspec, which takes five times as long for a few kilobytes.
-                    with open(self.location.file(name), "rb", buffering=0) as file:
+                    with open(self.location.file(name), "rb") as file:
                         file.seek(offset)
                         content = file.read(length)
                 except OSError as error:

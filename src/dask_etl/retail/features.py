@@ -11,7 +11,7 @@ from dask_etl.retail.calendar import calendar, day_numbers
 from dask_etl.retail.parameters import Calendar, Cleaning, Currency, Features
 from dask_etl.retail.rules import is_id, numbers, stored
 from dask_etl.retail.schema import PRICE_CATEGORIES, UNKNOWN
-from dask_etl.storage.arrays import as_array, bits_of, is_plain
+from dask_etl.storage.arrays import as_array, take
 
 _OPTIONAL = ("discount", "rating", "is_returned")
 """Columns besides the labels that kept rows may lack."""
@@ -104,19 +104,16 @@ def _finite(
 
 
 def _taken(column: pa.ChunkedArray, kept: np.ndarray, gone: pa.Array) -> pa.Array:
-    """Take the kept rows of a column of 8-byte values or text.
+    """Take the kept rows of a column of numbers, instants or text.
 
     As a rule, all nulls of a column are in the rows that are gone (which are few);
     then values are taken without looking at each for null, four times as fast.
     """
     values = as_array(column)
-    if (
-        not is_plain(values.type)
-        or not len(values)
-        or values.null_count > values.take(gone).null_count
-    ):
-        return values.take(pa.array(kept))
-    return pa.array(bits_of(values).take(kept)).view(values.type)
+    nulls = values.null_count
+    return take(
+        values, kept, has_nulls=nulls > 0 and nulls > values.take(gone).null_count
+    )
 
 
 def _relabel(

@@ -18,7 +18,7 @@ from dask_etl.errors import ExplainedError
 from dask_etl.retail.parameters import Cleaning, Currency
 from dask_etl.retail.schema import RULES
 from dask_etl.retail.totals import EXACT, MILLIONTHS
-from dask_etl.storage.arrays import as_array
+from dask_etl.storage.arrays import as_array, bits_of
 
 BIT = {rule: np.uint32(1 << position) for position, rule in enumerate(RULES)}
 _EXCUSED = np.uint32(16)
@@ -129,11 +129,9 @@ def stored(table: pa.Table, column: str) -> tuple[np.ndarray, np.ndarray | np.bo
     Nothing is copied; what stands for a null may be anything.
     """
     values = as_array(table[column])
-    if not pa.types.is_floating(values.type):
-        values = values.view(pa.int64())
-    first, last = values.offset, values.offset + len(values)
-    kind = values.type.to_pandas_dtype()
-    content = np.frombuffer(values.buffers()[1], kind, count=last)[first:]
+    content = bits_of(values)
+    if pa.types.is_floating(values.type):
+        content = content.view(values.type.to_pandas_dtype())
     return content, _is_there(values)
 
 

@@ -3,7 +3,8 @@
 A *partial* holds whole numbers only (revenue in cents, ratings in millionths), so that
 merging is exact, associative and commutative: any partitioning gives the same table.
 Where and when a customer bought travels as :mod:`dask_etl.retail.sets`. Partials pass
-through files, so they are no wider than they need be: sums are int32 where they fit, until merged.
+through files, so they are no wider than they need be: sums are int32 where they fit,
+until merged.
 """
 
 import math
@@ -54,7 +55,6 @@ JOINED = {
 ORDER_KEYS = ["order_id", "customer_id"]
 CUBE_KEYS = ("day", "region", "product_category")
 _MOST_CELLS = 2**63
-_MOST_NARROW = 2**31 - 1
 
 Measures = tuple[tuple[np.ndarray | None, dict[str, np.ndarray | None]], ...]
 """What to add up, by the rows that count (None for all): by name the values, float64
@@ -139,7 +139,7 @@ def _sums(measured: Measures, groups: np.ndarray, count: int) -> dict[str, np.nd
         for name, weights in values.items():
             found = np.bincount(chosen, weights=weights, minlength=count)
             check_total(name, found)
-            is_small = found.max(initial=0) <= _MOST_NARROW
+            is_small = found.max(initial=0) <= np.iinfo(np.int32).max
             sums[name] = found.astype(np.int32 if is_small else np.int64)
     return sums
 
@@ -355,32 +355,24 @@ def encode(ids: pa.Array) -> tuple[np.ndarray, pa.Array]:
 
 def merge_customers(partials: Sequence[pa.Table]) -> pa.Table:
     """Merge customer partials, each with a customer once, into one of the same kind."""
-    codes, ids = encode(
-        pa.concat_arrays([as_array(partial["customer_id"]) for partial in partials])
-    )
-    ends = np.cumsum([len(partial) for partial in partials])
-    places_of = np.split(codes, ends[:-1])
+    # At once: with hundreds of partials, calls would take longer than their work.
+    joined = _joined(partials)
+    codes, ids = encode(as_array(joined["customer_id"]))
+    places_of = np.split(codes, np.cumsum([len(partial) for partial in partials])[:-1])
     columns = {"customer_id": ids}
-    for name in partials[0].column_names[1:]:
-        found = [as_array(partial[name]) for partial in partials]
+    for name in joined.column_names[1:]:
         if name in SETS:
+            found = [as_array(partial[name]) for partial in partials]
             columns[name] = union(zip(places_of, found, strict=True), len(ids))
             continue
+        values = as_array(joined[name])
         if name == "orders":
-            groups = np.concatenate(
-                [
-                    np.repeat(places, orders.value_lengths().to_numpy())
-                    for places, orders in zip(places_of, found, strict=True)
-                ]
-            )
-            values = pa.concat_arrays([orders.flatten() for orders in found])
-            columns[name] = distinct_orders(groups, values, len(ids))
+            groups = np.repeat(codes, values.value_lengths().to_numpy())
+            columns[name] = distinct_orders(groups, values.flatten(), len(ids))
             continue
-        # At once: with hundreds of partials, calls would take longer than their work.
-        values = pa.concat_arrays([each.cast(pa.int64()) for each in found]).to_numpy()
         start, join = JOINED.get(name, (0, np.add))
         merged = np.full(len(ids), start, np.int64)
-        join.at(merged, codes, values)
+        join.at(merged, codes, values.cast(pa.int64()).to_numpy())
         columns[name] = merged
     return pa.table(columns)
 

@@ -13,6 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from dask_etl.storage.arrays import as_array
+
 Converted = tuple[pa.Array, np.ndarray]
 """The values, and for each row whether something was there that is no such value."""
 
@@ -60,8 +62,7 @@ def as_text(values: pa.Array | pa.ChunkedArray) -> pa.Array:  # noqa: PLR0911  (
 
 def plain(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     """Return one chunk without a dictionary, and text as ordinary text."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = as_array(values)
     if isinstance(values, pa.ChunkedArray):
         values = pa.concat_arrays(values.chunks)
     if isinstance(values, pa.ExtensionArray):

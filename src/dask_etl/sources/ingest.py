@@ -20,6 +20,7 @@ from dask_etl.sources.tables import (
     LINE_RULES,
     REJECTED_LINES,
 )
+from dask_etl.storage.arrays import as_array
 from dask_etl.storage.release import Released
 
 logger = logging.getLogger(__name__)
@@ -300,11 +301,7 @@ def _keys(pieces: Sequence[Rows], plan: Plan, column: str) -> pa.Array:
         )
         for piece in pieces
     ]
-    return pa.concat_arrays([pa.array([], pa.string()), *map(_one_chunk, made)])
-
-
-def _one_chunk(values: Any) -> pa.Array:
-    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    return pa.concat_arrays([pa.array([], pa.string()), *map(as_array, made)])
 
 
 def _numbers(
@@ -318,8 +315,8 @@ def _numbers(
         codes = coded.indices.to_numpy()
         numbers = pd.Series(codes).groupby(codes).cumcount().to_numpy() + 1
         if offsets is not None and len(offsets) and len(coded):
-            places = pc.index_in(coded.dictionary, _one_chunk(offsets["key"]))
-            before = pc.fill_null(_one_chunk(offsets["before"]).take(places), 0)
+            places = pc.index_in(coded.dictionary, as_array(offsets["key"]))
+            before = pc.fill_null(as_array(offsets["before"]).take(places), 0)
             numbers = numbers + before.to_numpy()[codes]
         for each, part in zip(found, np.split(numbers, ends[:-1]), strict=True):
             each[column] = part

@@ -24,6 +24,7 @@ from dask_etl.sources.batch import (
 from dask_etl.sources.files import SourceFile, find_files, new_files
 from dask_etl.sources.records import Cut, Dialect, Records, cuts_of
 from dask_etl.sources.text import Text, compression_of, scans_of
+from dask_etl.storage.arrays import as_array
 
 SUFFIXES = tuple(
     f"{kind}{packed}"
@@ -213,7 +214,7 @@ def _at(table: pa.Table, path: str) -> pa.ChunkedArray | pa.Array:
     name, *inner = path.split(".")
     if name not in table.column_names:
         return pa.nulls(len(table), pa.string())
-    column = table[name].combine_chunks()
+    column = as_array(table[name])
     for part in inner:
         kind = column.type
         if not pa.types.is_struct(kind) or kind.get_field_index(part) < 0:

@@ -21,6 +21,7 @@ from dask_etl.sources.convert import (
 from dask_etl.sources.lookups import MappingError
 from dask_etl.sources.mapping import NULLS, Column, Kind, Value, Writing, in_order
 from dask_etl.sources.moments import MOMENT, to_moment
+from dask_etl.storage.arrays import as_array
 
 TYPES: Mapping[str, pa.DataType] = {
     "text": pa.string(),
@@ -212,10 +213,10 @@ class _Mapper:
         if one.values:
             text, unknown = _valued(one, text)
         if lookup is not None:
-            places = pc.index_in(text, lookup["key"].combine_chunks())
+            places = pc.index_in(text, as_array(lookup["key"]))
             if one.lookup and one.lookup.missing == "reject":
                 unknown |= _there(text) & ~_there(places)
-            text = lookup["value"].combine_chunks().take(places)
+            text = as_array(lookup["value"]).take(places)
         if unknown.any():
             rows = pc.fill_null(pa.array(unknown).take(coded.indices), False)
             self._note(UNKNOWN_VALUE, rows.to_numpy(zero_copy_only=False), given)

@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import types
 
+from dask_etl.storage.arrays import as_array
+
 
 def is_same(left: pd.Series, right: pd.Series) -> bool:
     """Tell at memory speed that one column equals another, in the plain cases.
@@ -54,10 +56,7 @@ def rows_that_match(left: pd.Series, right: pd.Series) -> np.ndarray:
 
 
 def _arrow(column: pd.Series) -> pa.Array:
-    values = pa.Array.from_pandas(column)
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
-    return values
+    return as_array(pa.Array.from_pandas(column))
 
 
 def _same_type(left: pa.Array, right: pa.Array) -> tuple[pa.Array, pa.Array]:
